@@ -1,0 +1,5 @@
+from keras_lapgan.callbacks.run_checkpoint import RunCheckpoint
+from keras_lapgan.callbacks.sample_grid import SampleGrid
+from keras_lapgan.callbacks.training_progress import TrainingProgress
+
+__all__ = ["RunCheckpoint", "SampleGrid", "TrainingProgress"]

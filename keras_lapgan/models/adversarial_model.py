@@ -1,0 +1,301 @@
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_lapgan.layers.randomness import StepRandom
+from keras_lapgan.training.damped_sgd import DampedSGD
+from keras_lapgan.training.gradients import apply_gradients
+from keras_lapgan.training.gradients import stateful_steps
+from keras_lapgan.training.gradients import value_and_gradients
+from keras_lapgan.training.objectives import get_objective
+
+
+class Bands(NamedTuple):
+    """What one level learns from: a batch of real bands and their context.
+
+    Attributes:
+        band: float32 tensor `(batch, height, width, channels)`.
+        condition: tensor of the same shape, or None at the coarsest level.
+        labels: int tensor `(batch,)`, or None.
+    """
+
+    band: object
+    condition: object = None
+    labels: object = None
+
+    def twice(self, fake):
+        """The real bands followed by the `fake` ones, in one batch."""
+
+        def both(x):
+            return None if x is None else ops.concatenate([x, x], axis=0)
+
+        return Bands(
+            ops.concatenate([self.band, fake], axis=0),
+            both(self.condition),
+            both(self.labels),
+        )
+
+
+class _Training:
+    """What `compile` decides, kept out of the weights file's tree."""
+
+    def __init__(self, objective, levels, ema_decay, seed):
+        self.objective = objective
+        self.levels = levels
+        self.ema_decay = ema_decay
+        self.seed = seed
+        names = ["d_loss", "g_loss"]
+        for k in levels:
+            names += [f"d_loss_{k}", f"g_loss_{k}", f"d_accuracy_{k}"]
+        self.means = {name: keras.metrics.Mean(name=name) for name in names}
+
+
+class _OptimizerPair(keras.optimizers.OptimizerMap):
+    """Sends a variable to the D or the G optimizer by its identity.
+
+    Names would do as well as the layers' names are unique, which a user's own
+    networks need not be.
+    """
+
+    def __init__(self, d_optimizer, g_optimizer, d_variables):
+        super().__init__(g_optimizer, {"discriminator": d_optimizer})
+        self._d_variables = {id(v) for v in d_variables}
+
+    def __call__(self, variable):
+        is_d = id(variable) in self._d_variables
+        return self["discriminator" if is_d else "generator"]
+
+
+@stateful_steps
+class AdversarialModel(keras.Model):
+    """Training shared by `LAPGAN` and `LAPGANLevel`.
+
+    A subclass says which levels it has (`trainable_levels()`, a list of
+    `LAPGANLevel`) and how a batch of its data becomes `Bands` for each
+    (`bands(data, random, training)`, a dict from level index to `Bands`).
+
+    One step, for all levels at once: draw noise, make generated bands; one
+    gradient of the sum of the levels' D losses and one step of D's optimizer;
+    draw fresh noise; the same for G. The levels share no variable, so the sum
+    trains each as if it were alone.
+    """
+
+    def compile(
+        self,
+        d_optimizer="auto",
+        g_optimizer="auto",
+        objective="non_saturating",
+        levels=None,
+        ema_decay=0.999,
+        seed=0,
+        **kwargs,
+    ):
+        """Configures training.
+
+        Args:
+            d_optimizer: `keras.optimizers.Optimizer`, its config or its name.
+                For all discriminators. `"auto"` is the paper's, `DampedSGD()`.
+                Defaults to `"auto"`.
+            g_optimizer: the same for all generators. Defaults to `"auto"`.
+            objective: str. `"non_saturating"` (the paper's practice),
+                `"minimax"` (its equations 1 and 2), `"least_squares"` or
+                `"hinge"`. Defaults to `"non_saturating"`.
+            levels: iterable of int, or None. Train only these levels. None
+                trains all. Defaults to None.
+            ema_decay: float in [0, 1). Sampling uses an exponential moving
+                average of each generator's weights, with this decay a step,
+                warmed up as `min(ema_decay, (1 + t) / (10 + t))`. 0 samples
+                with the current weights. Defaults to 0.999.
+            seed: int. Noise, dropout masks and crops are functions of it and
+                of the step's number. Defaults to 0.
+            **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`,
+                `auto_scale_loss` of `keras.Model.compile`.
+
+        Raises:
+            ValueError: an unknown objective, a level that does not exist, a
+                decay out of range, an optimizer given twice.
+        """
+        get_objective(objective)
+        if not 0 <= ema_decay < 1:
+            raise ValueError(
+                "`ema_decay` must be in [0, 1). "
+                f"Received: ema_decay={ema_decay!r}"
+            )
+        unexpected = set(kwargs) - {
+            "jit_compile",
+            "steps_per_execution",
+            "run_eagerly",
+            "auto_scale_loss",
+        }
+        if unexpected:
+            raise ValueError(
+                "`compile` of a GAN takes `d_optimizer`, `g_optimizer` and "
+                "`objective` where other models take an optimizer, a loss "
+                f"and metrics. Received: {', '.join(sorted(unexpected))}"
+            )
+        known = [level.index for level in self.trainable_levels()]
+        chosen = known if levels is None else sorted(set(levels))
+        if not chosen or not set(chosen) <= set(known):
+            raise ValueError(
+                f"`levels` must be some of {known} (0 is the finest). "
+                f"Received: levels={levels!r}"
+            )
+        d_optimizer = _get_optimizer(d_optimizer)
+        g_optimizer = _get_optimizer(g_optimizer)
+        if d_optimizer is g_optimizer:
+            raise ValueError(
+                "`d_optimizer` and `g_optimizer` must be two objects: one "
+                "optimizer cannot count the steps of both. "
+                f"Received: {d_optimizer!r} for both"
+            )
+        d_variables = [
+            v
+            for level in self.trainable_levels()
+            for v in level.discriminator.variables
+        ]
+        self._training = _Training(objective, chosen, float(ema_decay), seed)
+        # `compile` resolves "auto"; what was asked is what gets saved.
+        self._training.jit_compile = kwargs.get("jit_compile", "auto")
+        super().compile(
+            optimizer=keras.optimizers.MultiOptimizer(
+                _OptimizerPair(d_optimizer, g_optimizer, d_variables)
+            ),
+            **kwargs,
+        )
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        d_optimizer, g_optimizer = self.optimizer.optimizers
+        return {
+            "d_optimizer": keras.optimizers.serialize(d_optimizer),
+            "g_optimizer": keras.optimizers.serialize(g_optimizer),
+            "objective": self._training.objective,
+            "levels": list(self._training.levels),
+            "ema_decay": self._training.ema_decay,
+            "seed": self._training.seed,
+            "jit_compile": self._training.jit_compile,
+            "steps_per_execution": self.steps_per_execution,
+            "run_eagerly": self.run_eagerly,
+        }
+
+    def compile_from_config(self, config):
+        self.compile(**config)
+        # Keras loads an optimizer's weights only into one that is built.
+        self.optimizer.build(self.trainable_variables)
+
+    @property
+    def metrics(self):
+        if not self.compiled:
+            return []
+        return list(self._training.means.values())
+
+    def _chosen_levels(self):
+        return [
+            level
+            for level in self.trainable_levels()
+            if level.index in self._training.levels
+        ]
+
+    def _train(self, data):
+        optimizer = self.optimizer
+        if not optimizer.built:
+            optimizer.build(self.trainable_variables)
+        # A tensor, not the variable: the loss functions below run in a scope
+        # that does not hold the optimizer's state.
+        step = ops.convert_to_tensor(optimizer.iterations)
+        random = StepRandom(self._training.seed, step)
+        bands = self.bands(data, random.at("data"), training=True)
+        levels = self._chosen_levels()
+        d_variables = [
+            v for level in levels for v in level.discriminator.trainable_weights
+        ]
+        g_variables = [
+            v for level in levels for v in level.generator.trainable_weights
+        ]
+        network_variables = (
+            self.trainable_variables + self.non_trainable_variables
+        )
+
+        def turn(loss_of, variables):
+            """One optimizer's half of the step."""
+
+            def summed():
+                parts = [loss_of(level) for level in levels]
+                return sum(loss for loss, _ in parts), parts
+
+            chosen = {id(v) for v in variables}
+            state = [v for v in network_variables if id(v) not in chosen]
+            _, parts, gradients = value_and_gradients(summed, variables, state)
+            return parts, gradients
+
+        d_optimizer, g_optimizer = optimizer.optimizers
+        fakes = {
+            level.index: ops.stop_gradient(
+                level.generated(bands[level.index], random.at("d"))
+            )
+            for level in levels
+        }
+        d_parts, gradients = turn(
+            lambda level: level.d_loss(
+                bands[level.index],
+                fakes[level.index],
+                self._training.objective,
+                random.at("d"),
+            ),
+            d_variables,
+        )
+        apply_gradients(d_optimizer, gradients, d_variables)
+        g_parts, gradients = turn(
+            lambda level: level.g_loss(
+                bands[level.index], self._training.objective, random.at("g")
+            ),
+            g_variables,
+        )
+        apply_gradients(g_optimizer, gradients, g_variables)
+        for level in levels:
+            level.update_average(self._training.ema_decay, step)
+        optimizer.iterations.assign_add(1)
+        return self._log(levels, d_parts, g_parts)
+
+    def _test(self, data):
+        # The number of batches tested so far stands for the step, so that
+        # testing the same weights twice gives the same losses.
+        seen = ops.convert_to_tensor(self._training.means["d_loss"].count)
+        random = StepRandom(self._training.seed, seen).at("test")
+        bands = self.bands(data, random.at("data"), training=False)
+        levels = self._chosen_levels()
+        objective = self._training.objective
+        d_parts, g_parts = [], []
+        for level in levels:
+            batch = bands[level.index]
+            fake = level.generated(batch, random.at("d"), training=False)
+            d_parts.append(
+                level.d_loss(
+                    batch, fake, objective, random.at("d"), training=False
+                )
+            )
+            g_parts.append(
+                level.g_loss(batch, objective, random.at("g"), training=False)
+            )
+        return self._log(levels, d_parts, g_parts)
+
+    def _log(self, levels, d_parts, g_parts):
+        means = self._training.means
+        count = len(levels)
+        means["d_loss"].update_state(sum(loss for loss, _ in d_parts) / count)
+        means["g_loss"].update_state(sum(loss for loss, _ in g_parts) / count)
+        for level, (d, accuracy), (g, _) in zip(
+            levels, d_parts, g_parts, strict=True
+        ):
+            means[f"d_loss_{level.index}"].update_state(d)
+            means[f"g_loss_{level.index}"].update_state(g)
+            means[f"d_accuracy_{level.index}"].update_state(accuracy)
+        return {name: mean.result() for name, mean in means.items()}
+
+
+def _get_optimizer(identifier):
+    if isinstance(identifier, str) and identifier == "auto":
+        return DampedSGD()
+    return keras.optimizers.get(identifier)

@@ -1,0 +1,681 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_lapgan.layers.crop import Crop
+from keras_lapgan.layers.laplacian_pyramid import LaplacianPyramid
+from keras_lapgan.layers.noise import checked_seed
+from keras_lapgan.layers.normalization import ImageNormalization
+from keras_lapgan.layers.randomness import StepRandom
+from keras_lapgan.models.adversarial_model import AdversarialModel
+from keras_lapgan.models.adversarial_model import Bands
+from keras_lapgan.training import inputs
+
+# `generate` pads its last batch to one of these, so that a new count seldom
+# means a new compilation.
+_BATCH_SIZES = (1, 8, 32, 128)
+
+
+@keras.saving.register_keras_serializable("keras_lapgan")
+class LAPGAN(AdversarialModel):
+    """A Laplacian-pyramid GAN.
+
+    A picture is drawn coarse to fine: the coarsest level makes a small
+    picture from noise; each finer level enlarges what there is and adds a
+    band of detail that its generator makes from noise and the enlarged
+    picture. Training needs no chain: every level learns on its own from the
+    pyramids of real pictures.
+
+    The model comes compiled with the paper's recipe; call `compile` for
+    another. `fit` takes pictures (and labels); `generate` returns pictures;
+    called, the model is the sampler: `model(noise)`, or
+    `model((noise, labels))` for a class-conditional one, with `noise` a list
+    of one tensor a level, finest first, returns float32 pictures in 0..255.
+
+    Pictures are NHWC, uint8 or float in 0..255; cropping and normalisation
+    happen inside, on the device.
+
+    Args:
+        levels: list of `LAPGANLevel`, finest first. Their sizes decrease. One
+            level makes a plain (conditional) GAN.
+        down: str. How the pyramid shrinks, see `LaplacianPyramid`. Defaults
+            to `"area"`.
+        up: str. How it enlarges. Defaults to `"linear"`.
+        normalization: str. `"unit"`, `"per_channel"` or `"per_pixel"`, see
+            `ImageNormalization`; the latter two learn their statistics from
+            the first data given to `fit`, or from `adapt`. Defaults to
+            `"unit"`.
+        source_size: int or None. Side of the pictures that are cropped to the
+            model's size. Pictures of the model's own size are taken as well.
+            None means no other size. Defaults to None.
+        crop: str. `"corners"`, `"random"` or `"center"`, see `Crop`. Defaults
+            to `"corners"`.
+        flip: bool. Mirror half of the training pictures. Defaults to False.
+        class_names: list of str or None. Defaults to None.
+
+    Example:
+
+    ```python
+    model = LAPGAN.from_preset("lapgan_cifar10_small", load_weights=False)
+    model.fit(images, batch_size=128, epochs=2)  # uint8 (n, 32, 32, 3)
+    pictures = model.generate(16, seed=42)  # uint8 (16, 28, 28, 3)
+    ```
+
+    Reference:
+        - Denton, Chintala, Szlam, Fergus, *Deep Generative Image Models using
+          a Laplacian Pyramid of Adversarial Networks*, NIPS 2015.
+    """
+
+    def __init__(
+        self,
+        levels,
+        down="area",
+        up="linear",
+        normalization="unit",
+        source_size=None,
+        crop="corners",
+        flip=False,
+        class_names=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if keras.config.image_data_format() != "channels_last":
+            raise ValueError(
+                "keras-lapgan works on channels_last pictures: weights, "
+                "pyramid and class planes have that layout. Call "
+                "`keras.config.set_image_data_format('channels_last')`. "
+                "Received: image_data_format="
+                f"{keras.config.image_data_format()!r}"
+            )
+        levels = list(levels)
+        if not levels:
+            raise ValueError("`levels` must not be empty. Received: levels=[]")
+        last = len(levels) - 1
+        for k, level in enumerate(levels):
+            if level.index != k:
+                raise ValueError(
+                    "`levels` are given finest first and numbered so. "
+                    f"Received: levels[{k}].index={level.index}"
+                )
+            if level.conditional != (k < last):
+                raise ValueError(
+                    "All levels but the coarsest, and only they, take a "
+                    f"condition. Received: levels[{k}].conditional="
+                    f"{level.conditional} of {len(levels)} levels"
+                )
+        num_classes = {level.num_classes for level in levels}
+        channels = {level.generator.channels for level in levels}
+        if len(num_classes) > 1 or len(channels) > 1:
+            raise ValueError(
+                "All levels must have the same numbers of classes and of "
+                f"channels. Received: num_classes={sorted(num_classes)}, "
+                f"channels={sorted(channels)}"
+            )
+        self.num_classes = num_classes.pop()
+        self.channels = channels.pop()
+        if class_names is not None and len(class_names) != self.num_classes:
+            raise ValueError(
+                f"`class_names` must name {self.num_classes} classes. "
+                f"Received: {len(class_names)} names"
+            )
+        self.levels = levels
+        self.pyramid = LaplacianPyramid(
+            tuple(level.size for level in levels),
+            down=down,
+            up=up,
+            name="pyramid",
+        )
+        self.down = down
+        self.up = up
+        self.sizes = tuple(_pair(level.size) for level in levels)
+        self.image_shape = (*self.sizes[0], self.channels)
+        self.source_size = source_size
+        self.crop_mode = crop
+        self.flip = flip
+        self.crop = Crop(self.sizes[0], mode=crop, flip=flip, name="crop")
+        self.normalization = ImageNormalization(
+            normalization, self.image_shape, name="normalization"
+        )
+        # `fit` would call the model on pictures to build what is not built.
+        for layer in (self.pyramid, self.crop, self.normalization):
+            layer.build((None, *self.image_shape))
+        self.class_names = None if class_names is None else list(class_names)
+        sizes = [self.sizes[0]]
+        if source_size is not None:
+            sizes.insert(0, _pair(source_size))
+        self._image_spec = inputs.ImageSpec(
+            sizes, self.channels, self.num_classes
+        )
+        self._samplers = _Samplers(self)
+        self.built = True
+        self.compile()
+
+    # === Levels ===
+
+    def level(self, k):
+        """Returns the `LAPGANLevel` of index `k`, 0 the finest."""
+        if k not in range(len(self.levels)):
+            raise ValueError(
+                f"`k` must be from 0 (finest) to {len(self.levels) - 1} "
+                f"(coarsest). Received: k={k!r}"
+            )
+        return self.levels[k]
+
+    def trainable_levels(self):
+        return self.levels
+
+    def bands(self, data, random, training):
+        images, labels = inputs.split_batch(data)
+        self._image_spec.check_shape(images.shape)
+        if self.num_classes:
+            if labels is None:
+                raise ValueError(
+                    "This model is class-conditional: give it labels too. "
+                    "Received: no labels"
+                )
+            labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
+        else:
+            labels = None
+        images = self.normalization(self.crop(images, random=random))
+        return {
+            k: Bands(band, condition, labels)
+            for k, (band, condition) in enumerate(
+                self.pyramid.decompose(images)
+            )
+        }
+
+    # === Training ===
+
+    def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
+        """Trains, as `keras.Model.fit`, after looking at the data.
+
+        Args:
+            x: pictures, uint8 or float in 0..255, of the model's size or of
+                `source_size`: an array `(n, height, width, channels)`, or a
+                `tf.data.Dataset`, `keras.utils.PyDataset` or generator of
+                batches of pictures, of `(pictures, labels)`, or of TFDS items
+                (dicts with `"image"` and `"label"`).
+            y: int array `(n,)`, labels beside an array `x` for a
+                class-conditional model.
+            validation_data: like `x`, or `(x, y)`.
+            **kwargs: `batch_size`, `epochs`, `callbacks` and the others of
+                `keras.Model.fit`.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: wrong size, rank, channels, range or labels; an empty
+                data set.
+        """
+        x, y = inputs.prepare(self._image_spec, x, y)
+        validation_data = self._prepared_validation(validation_data)
+        if isinstance(x, keras.utils.PyDataset):
+            # It has its own order.
+            kwargs.setdefault("shuffle", False)
+        if not self.normalization.is_adapted:
+            x = self.adapt(x)
+        return super().fit(x, y, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """Losses of all trained levels, as `keras.Model.evaluate`."""
+        # `fit` evaluates through here with data it has wrapped itself.
+        if x is not None:
+            x, y = inputs.prepare(self._image_spec, x, y)
+        return super().evaluate(x, y, **kwargs)
+
+    def _prepared_validation(self, data):
+        if data is None:
+            return None
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = inputs.prepare(self._image_spec, x, y)
+        return x if y is None else (x, y)
+
+    def adapt(self, x, max_images=50_000):
+        """Learns the normalisation's mean and deviation from pictures.
+
+        `fit` calls this by itself if it has not been done.
+
+        Args:
+            x: pictures in any form that `fit` takes.
+            max_images: int. Stop after so many. Defaults to 50,000.
+
+        Returns:
+            `x`, to be used in its place: of a one-way generator, what was
+            read here has been put back.
+        """
+        if inputs.is_array(x):
+            batches = (x[i : i + 500] for i in range(0, len(x), 500))
+        elif isinstance(x, keras.utils.PyDataset):
+            batches = (x[i] for i in range(x.num_batches or max_images))
+        elif iter(x) is x:
+            first, x = inputs.peek(x)
+            batches = [first]
+        else:
+            batches = iter(x)
+
+        def cropped():
+            seen = 0
+            for i, batch in enumerate(batches):
+                images, _ = inputs.split_batch(batch)
+                random = StepRandom(0, i, "adapt/")
+                crops = self.crop(images, random=random)
+                yield ops.convert_to_numpy(crops)
+                seen += len(crops)
+                if seen >= max_images:
+                    return
+
+        self.normalization.adapt(cropped())
+        return x
+
+    # === Sampling ===
+
+    def call(self, inputs, training=False):
+        noise, labels = self._split_noise(inputs)
+        values = {f"noise_{k}": z for k, z in enumerate(noise)}
+        if self.num_classes:
+            values["labels"] = labels
+        return self._samplers.chain(values)[0]
+
+    def _split_noise(self, inputs):
+        noise, labels = inputs, None
+        if self.num_classes:
+            if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
+                raise ValueError(
+                    "A class-conditional model is called as "
+                    "`model((noise, labels))`. Received: "
+                    f"{type(inputs).__name__}"
+                )
+            noise, labels = inputs
+        if not isinstance(noise, (list, tuple)):
+            noise = [noise]
+        if len(noise) != len(self.levels):
+            raise ValueError(
+                f"`noise` must be a list of {len(self.levels)} tensors, one a "
+                f"level, finest first. Received: {len(noise)}. (Pictures go "
+                "to `fit` and `generate_from`.)"
+            )
+        return noise, labels
+
+    def generate(
+        self,
+        count=None,
+        *,
+        labels=None,
+        seed=None,
+        noise=None,
+        return_pyramid=False,
+        batch_size=None,
+        dtype="uint8",
+    ):
+        """Draws pictures, coarse to fine.
+
+        Picture `i` of a seed is the same whatever `count` and `batch_size`
+        are, in any process and on any backend (to the backend's rounding).
+
+        Args:
+            count: int. Number of pictures. May be left out if `labels` or
+                `noise` tell it.
+            labels: int, or int array `(count,)`: classes, for a
+                class-conditional model. Defaults to all classes in turn,
+                `i % num_classes`.
+            seed: int in [0, 2**64), or None for a fresh one. Defaults to
+                None.
+            noise: list of one array `(count, *noise_shape)` or None a level,
+                finest first, to use in place of drawing it. Defaults to None.
+            return_pyramid: bool. Return the picture at every level. Defaults
+                to False.
+            batch_size: int or None. Pictures a call of the networks. Defaults
+                to at most 128.
+            dtype: str. `"uint8"`, rounded and clipped, or `"float32"`,
+                clipped to 0..255 but not rounded. Defaults to `"uint8"`.
+
+        Returns:
+            An array `(count, height, width, channels)`; with
+            `return_pyramid`, a list of them, finest first.
+
+        Raises:
+            ValueError: a wrong count, label, seed, noise or dtype.
+        """
+        given = [len(z) for z in (noise or []) if z is not None]
+        if labels is not None and np.ndim(labels):
+            given.append(len(labels))
+        if count is None:
+            if not given:
+                raise ValueError(
+                    "`generate` needs to know how many pictures. "
+                    "Received: count=None"
+                )
+            count = given[0]
+        _check_count("count", count)
+        if any(n != count for n in given):
+            raise ValueError(
+                "`count`, `labels` and `noise` must agree. Received: "
+                f"count={count}, lengths {given}"
+            )
+        return self._generate(
+            count,
+            len(self.levels),
+            None,
+            labels,
+            seed,
+            noise,
+            return_pyramid,
+            batch_size,
+            dtype,
+        )
+
+    def generate_from(
+        self,
+        images,
+        level,
+        *,
+        labels=None,
+        seed=None,
+        noise=None,
+        return_pyramid=False,
+        batch_size=None,
+        dtype="uint8",
+    ):
+        """Enlarges pictures: the levels finer than `level` add their detail.
+
+        Args:
+            images: uint8 or float array in 0..255, of `level`'s size
+                `(n, height, width, channels)`.
+            level: int. What level `images` are of, from 1 to the coarsest.
+            labels: as in `generate`.
+            seed: as in `generate`.
+            noise: as in `generate`; entries from `level` on are not used.
+            return_pyramid: as in `generate`; the list ends with `images`.
+            batch_size: as in `generate`.
+            dtype: as in `generate`.
+
+        Returns:
+            As `generate`.
+
+        Raises:
+            ValueError: a level that does not exist, images not of its size.
+        """
+        if level not in range(1, len(self.levels)):
+            raise ValueError(
+                "`level` must be from 1 to "
+                f"{len(self.levels) - 1}: what it gives is made finer. "
+                f"Received: level={level!r}"
+            )
+        images = np.asarray(images)
+        inputs.ImageSpec([self.sizes[level]], self.channels, 0).check(
+            images, None
+        )
+        return self._generate(
+            len(images),
+            level,
+            images.astype("float32"),
+            labels,
+            seed,
+            noise,
+            return_pyramid,
+            batch_size,
+            dtype,
+        )
+
+    def _generate(
+        self,
+        count,
+        depth,
+        images,
+        labels,
+        seed,
+        noise,
+        return_pyramid,
+        batch_size,
+        dtype,
+    ):
+        """Runs levels `depth - 1` to 0, on `images` if there are any."""
+        if dtype not in ("uint8", "float32"):
+            raise ValueError(
+                '`dtype` must be "uint8" or "float32". '
+                f"Received: dtype={dtype!r}"
+            )
+        if batch_size is not None:
+            _check_count("batch_size", batch_size)
+        seed = checked_seed(seed)
+        labels = self._checked_labels(labels, count)
+        noise = self._checked_noise(noise, count)
+        chunk = min(batch_size or _BATCH_SIZES[-1], count)
+        sampler = self._samplers.from_level(depth)
+        stages = []
+        for start in range(0, count, chunk):
+            n = min(chunk, count - start)
+            stop = start + n
+            values = {}
+            for k, level in enumerate(self.levels[:depth]):
+                values[f"noise_{k}"] = (
+                    level.noise.draw(n, seed, k, start)
+                    if noise[k] is None
+                    else noise[k][start:stop]
+                )
+            if labels is not None:
+                values["labels"] = labels[start:stop]
+            if images is not None:
+                values["images"] = images[start:stop]
+            padded = next((b for b in _BATCH_SIZES if b >= n), n)
+            if batch_size is not None:
+                padded = min(padded, batch_size)
+            values = {name: _pad(v, padded) for name, v in values.items()}
+            results = sampler.predict_on_batch(values)
+            stages.append([_finish(r[:n], dtype) for r in results])
+        if not return_pyramid:
+            return np.concatenate([stage[0] for stage in stages])
+        return [np.concatenate(parts) for parts in zip(*stages, strict=True)]
+
+    def _checked_labels(self, labels, count):
+        if not self.num_classes:
+            if labels is not None:
+                raise ValueError(
+                    "This model is not class-conditional. "
+                    f"Received: labels={labels!r}"
+                )
+            return None
+        if labels is None:
+            return np.arange(count, dtype="int32") % self.num_classes
+        labels = np.asarray(labels)
+        if labels.ndim == 0:
+            labels = np.full(count, labels)
+        if (
+            labels.shape != (count,)
+            or labels.dtype.kind not in "iu"
+            or labels.min() < 0
+            or labels.max() >= self.num_classes
+        ):
+            raise ValueError(
+                f"`labels` must be integers from 0 to {self.num_classes - 1},"
+                f" of shape ({count},). Received: labels={labels!r}"
+            )
+        return labels.astype("int32")
+
+    def _checked_noise(self, noise, count):
+        if noise is None:
+            return [None] * len(self.levels)
+        if len(noise) != len(self.levels):
+            raise ValueError(
+                f"`noise` must have {len(self.levels)} entries, finest "
+                f"first. Received: {len(noise)}"
+            )
+        checked = []
+        for level, z in zip(self.levels, noise, strict=True):
+            shape = (count, *level.noise.shape)
+            if z is not None:
+                z = np.asarray(z, dtype="float32")
+                if z.shape != shape:
+                    raise ValueError(
+                        f"`noise[{level.index}]` must have shape {shape}. "
+                        f"Received: shape={z.shape}"
+                    )
+            checked.append(z)
+        return checked
+
+    # === Pixels ===
+
+    def _statistics(self, k):
+        """Mean and deviation of the pixels at level `k`."""
+
+        def at_level(value):
+            value = ops.broadcast_to(value, (1, *self.image_shape))
+            return self.pyramid.gaussian(value)[k]
+
+        return (
+            at_level(self.normalization.mean),
+            at_level(self.normalization.std),
+        )
+
+    def to_pixels(self, images, k=0):
+        """Turns normalised pictures of level `k` into float32 in 0..255."""
+        mean, std = self._statistics(k)
+        return ops.clip(images * std + mean, 0.0, 255.0)
+
+    def from_pixels(self, images, k=0):
+        """Normalises pictures of level `k` in 0..255."""
+        mean, std = self._statistics(k)
+        return (ops.cast(images, "float32") - mean) / std
+
+    # === Presets ===
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **overrides):
+        """Builds a model from a published name or from a folder.
+
+        Args:
+            preset: str or path. A name of `keras_lapgan.list_presets()`, or a
+                folder that `save_to_preset` or `keras-lapgan train` wrote.
+            load_weights: bool. False gives fresh weights. Defaults to True.
+            **overrides: `crop`, `flip`, `name`: arguments of the model to
+                change.
+
+        Returns:
+            A `LAPGAN`, compiled with the preset's recipe.
+
+        Raises:
+            PresetError: an unknown name, a name without trained weights, a
+                folder that is not a preset.
+        """
+        from keras_lapgan.presets import load_preset
+
+        return load_preset(preset, cls, load_weights=load_weights, **overrides)
+
+    def save_to_preset(self, folder):
+        """Writes `config.json`, `metadata.json` and `model.weights.h5`.
+
+        Args:
+            folder: path. Made if missing.
+        """
+        from keras_lapgan.presets import save_preset
+
+        save_preset(self, folder)
+
+    # === Config ===
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "levels": [
+                keras.saving.serialize_keras_object(level)
+                for level in self.levels
+            ],
+            "down": self.down,
+            "up": self.up,
+            "normalization": self.normalization.mode,
+            "source_size": self.source_size,
+            "crop": self.crop_mode,
+            "flip": self.flip,
+            "class_names": self.class_names,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["levels"] = [
+            keras.saving.deserialize_keras_object(level)
+            for level in config["levels"]
+        ]
+        return cls(**config)
+
+
+class _Sampler(keras.Model):
+    """The chain from level `depth - 1` to the finest, as a pure function.
+
+    Takes a dict of `noise_<k>`, of `labels` if the model is conditional, and
+    of `images` where the chain starts from pictures. Returns all stages as
+    float32 pixels, finest first.
+    """
+
+    def __init__(self, model, depth):
+        super().__init__(name=f"sampler_{depth}")
+        self.model = model
+        self.depth = depth
+        self.built = True
+
+    def call(self, values, training=False):
+        model = self.model
+        stages = []
+        image = values.get("images")
+        if image is not None:
+            image = model.from_pixels(image, self.depth)
+            stages.append(model.to_pixels(image, self.depth))
+        for k in reversed(range(self.depth)):
+            condition = None
+            if image is not None:
+                condition = model.pyramid.condition(image, k)
+            level = model.levels[k]
+            band = level.sample_band(
+                condition, values.get("labels"), values[f"noise_{k}"]
+            )
+            image = band if condition is None else condition + band
+            stages.append(model.to_pixels(image, k))
+        return stages[::-1]
+
+
+class _Samplers:
+    """Makes samplers when asked for and keeps them.
+
+    A plain object, so that neither the weights file nor `summary()` sees
+    models that own nothing.
+    """
+
+    def __init__(self, model):
+        self._model = model
+        self._by_depth = {}
+
+    def from_level(self, depth):
+        if depth not in self._by_depth:
+            self._by_depth[depth] = _Sampler(self._model, depth)
+        return self._by_depth[depth]
+
+    def chain(self, values):
+        return self.from_level(len(self._model.levels)).call(values)
+
+
+def _pair(size):
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _check_count(name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        value_ok = False
+    else:
+        value_ok = value >= 1
+    if not value_ok:
+        raise ValueError(
+            f"`{name}` must be an integer of at least 1. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def _pad(values, count):
+    missing = count - len(values)
+    if missing <= 0:
+        return values
+    return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+
+
+def _finish(pixels, dtype):
+    return np.rint(pixels).astype("uint8") if dtype == "uint8" else pixels

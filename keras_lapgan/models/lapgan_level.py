@@ -1,0 +1,212 @@
+import keras
+from keras import ops
+
+from keras_lapgan.layers.noise import UniformNoise
+from keras_lapgan.models.adversarial_model import AdversarialModel
+from keras_lapgan.models.adversarial_model import Bands
+from keras_lapgan.training.objectives import get_objective
+
+
+@keras.saving.register_keras_serializable("keras_lapgan")
+class LAPGANLevel(AdversarialModel):
+    """One (conditional) GAN of a Laplacian pyramid, of one band.
+
+    The generator turns noise, and at all levels but the coarsest the
+    condition `l_k = u(I_{k+1})`, into a band `h_k`; the discriminator judges
+    a band in the light of the condition. A third network, `ema_generator`,
+    holds the moving average of the generator's weights and is the one that
+    samples.
+
+    A level is a model of its own: it can be saved, exported and trained by
+    itself with `fit` on bands (and conditions), as well as inside a `LAPGAN`.
+
+    Args:
+        generator: `keras.Model` on a dict of `"noise"`, `"condition"` (not at
+            the coarsest level) and `"labels"` (if class-conditional), to a
+            float32 band `(batch, height, width, channels)`. It has attributes
+            `size`, `channels`, `noise_shape`, `conditional` and
+            `num_classes`; the classes in `keras_lapgan.networks` do.
+        discriminator: `keras.Model` on a dict of `"band"`, `"condition"` and
+            `"labels"` to logits `(batch, 1)`.
+        index: int. The level's number in its pyramid, 0 the finest; it names
+            the level's random streams. Defaults to 0.
+
+    Call arguments:
+        inputs: dict of the generator's inputs. Returns the bands that the
+            averaged generator makes.
+
+    Example:
+
+    ```python
+    level = LAPGANLevel(
+        keras_lapgan.networks.DenseGenerator(8, hidden_units=(64, 64)),
+        keras_lapgan.networks.DenseDiscriminator(8, hidden_units=(32, 32)),
+    )
+    level.compile()
+    level.fit(bands, batch_size=16)  # float32 (n, 8, 8, 3)
+    ```
+
+    Reference:
+        - Denton et al., 2015, section 2.3.
+    """
+
+    def __init__(self, generator, discriminator, index=0, **kwargs):
+        super().__init__(**kwargs)
+        for network, role in (
+            (generator, "generator"),
+            (discriminator, "discriminator"),
+        ):
+            if not isinstance(network, keras.Model):
+                raise ValueError(
+                    f"`{role}` must be a `keras.Model`. "
+                    f"Received: {role}={network!r}"
+                )
+        for name in ("size", "channels", "conditional", "num_classes"):
+            g, d = getattr(generator, name), getattr(discriminator, name)
+            if g != d:
+                raise ValueError(
+                    "`generator` and `discriminator` must agree. Received: "
+                    f"generator.{name}={g!r}, discriminator.{name}={d!r}"
+                )
+        self.index = index
+        self.generator = generator
+        self.discriminator = discriminator
+        self.ema_generator = type(generator).from_config(generator.get_config())
+        self.ema_generator.set_weights(generator.get_weights())
+        self.ema_generator.trainable = False
+        self.noise = UniformNoise(generator.noise_shape, name="noise")
+        self.built = True
+
+    @property
+    def size(self):
+        return self.generator.size
+
+    @property
+    def conditional(self):
+        return self.generator.conditional
+
+    @property
+    def num_classes(self):
+        return self.generator.num_classes
+
+    # === Sampling ===
+
+    def call(self, inputs, training=False):
+        return self.ema_generator(inputs, training=training)
+
+    def sample_band(self, condition=None, labels=None, noise=None, seed=None):
+        """Draws bands from the averaged generator.
+
+        Args:
+            condition: float tensor `(batch, height, width, channels)`, or
+                None at the coarsest level.
+            labels: int tensor `(batch,)`, for a class-conditional level.
+            noise: float tensor `(batch, *noise_shape)`, or None to draw it.
+            seed: int or None. For drawing noise.
+
+        Returns:
+            A float32 tensor `(batch, height, width, channels)`.
+        """
+        if noise is None:
+            for given in (condition, labels):
+                if given is not None:
+                    noise = self.noise.draw(len(given), seed, self.index)
+                    break
+            else:
+                raise ValueError(
+                    "Without a condition or labels, pass `noise` of shape "
+                    f"(batch, {', '.join(map(str, self.noise.shape))}): it "
+                    "says how many bands. Received: noise=None"
+                )
+        return self(self._inputs("noise", noise, condition, labels))
+
+    def score(self, band, condition=None, labels=None, training=False):
+        """Logits of the discriminator, `(batch, 1)`: above 0 means real."""
+        return self.discriminator(
+            self._inputs("band", band, condition, labels), training=training
+        )
+
+    def _inputs(self, name, value, condition, labels):
+        inputs = {name: value}
+        if self.conditional:
+            inputs["condition"] = condition
+        if self.num_classes:
+            inputs["labels"] = labels
+        return inputs
+
+    # === Training ===
+
+    def trainable_levels(self):
+        return [self]
+
+    def bands(self, data, random, training):
+        x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        band, condition = x if self.conditional else (x, None)
+        return {self.index: Bands(band, condition, labels)}
+
+    def _scope(self, random):
+        return random.at(f"level_{self.index}")
+
+    def generated(self, batch, random, training=True):
+        """Bands of the current generator for a batch of `Bands`."""
+        random = self._scope(random).at("generator")
+        noise = self.noise(batch.band, random=random)
+        with random.active():
+            return self.generator(
+                self._inputs("noise", noise, batch.condition, batch.labels),
+                training=training,
+            )
+
+    def d_loss(self, batch, fake, objective, random, training=True):
+        """The discriminator's loss and accuracy, on `batch` and `fake`."""
+        objective = get_objective(objective)
+        with self._scope(random).at("discriminator").active():
+            logits = self.score(*batch.twice(fake), training=training)
+        real, fake = ops.split(logits, 2, axis=0)
+        accuracy = (
+            ops.mean(ops.cast(real > objective.threshold, "float32"))
+            + ops.mean(ops.cast(fake <= objective.threshold, "float32"))
+        ) / 2.0
+        return objective.discriminator(real, fake), accuracy
+
+    def g_loss(self, batch, objective, random, training=True):
+        """The generator's loss on freshly generated bands, and nothing."""
+        fake = self.generated(batch, random, training=training)
+        with self._scope(random).at("discriminator").active():
+            logits = self.score(
+                fake, batch.condition, batch.labels, training=training
+            )
+        return get_objective(objective).generator(logits), ()
+
+    def update_average(self, decay, step):
+        """Moves `ema_generator` towards `generator`, after step `step`."""
+        t = ops.cast(step, "float32")
+        keep = ops.minimum(decay, (1.0 + t) / (10.0 + t))
+        learned = {id(v) for v in self.generator.trainable_weights}
+        for average, value in zip(
+            self.ema_generator.weights, self.generator.weights, strict=True
+        ):
+            if id(value) in learned:
+                average.assign_sub((1.0 - keep) * (average - value))
+            else:
+                # Batch statistics are averages already.
+                average.assign(value)
+
+    # === Config ===
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(
+                self.discriminator
+            ),
+            "index": self.index,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("generator", "discriminator"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)

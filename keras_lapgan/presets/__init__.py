@@ -1,0 +1,23 @@
+from keras_lapgan.presets.cifar10_preset import CIFAR10Preset
+from keras_lapgan.presets.errors import PresetError
+from keras_lapgan.presets.lsun_preset import LSUNPreset
+from keras_lapgan.presets.preset import Preset
+from keras_lapgan.presets.preset_folder import load_preset
+from keras_lapgan.presets.preset_folder import save_preset
+from keras_lapgan.presets.registry import get_preset
+from keras_lapgan.presets.registry import list_presets
+from keras_lapgan.presets.scenes_preset import ScenesPreset
+from keras_lapgan.presets.stl10_preset import STL10Preset
+
+__all__ = [
+    "CIFAR10Preset",
+    "LSUNPreset",
+    "Preset",
+    "PresetError",
+    "STL10Preset",
+    "ScenesPreset",
+    "get_preset",
+    "list_presets",
+    "load_preset",
+    "save_preset",
+]

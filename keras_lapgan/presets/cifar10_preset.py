@@ -1,0 +1,120 @@
+from keras_lapgan.presets.preset import Preset
+from keras_lapgan.presets.preset import paper_networks
+
+CLASS_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+
+class CIFAR10Preset(Preset):
+    """The LAPGANs of CIFAR-10.
+
+    The paper's pyramid is 8 -> 14 -> 28 on corner crops of the 32x32
+    pictures, with a dense pair at 8 and convolutional pairs above.
+
+    Args:
+        name: str.
+        description: str.
+        parameters: int.
+        sizes: tuple of ints. Defaults to `(28, 14, 8)`.
+        filters: int. Planes of the convolutional pairs. Defaults to 128.
+        g_units: tuple of 2 ints. Defaults to `(1200, 1200)`.
+        d_units: tuple of 2 ints. Defaults to `(600, 600)`.
+        class_conditional: bool. Defaults to False.
+        activations: the dense generator's. Defaults to `"relu"`.
+
+    Reference:
+        - Denton et al., 2015, section 4.
+        - Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
+          2009.
+    """
+
+    data = "cifar10"
+    source_size = 32
+
+    def __init__(
+        self,
+        name,
+        description,
+        parameters,
+        sizes=(28, 14, 8),
+        filters=128,
+        g_units=(1200, 1200),
+        d_units=(600, 600),
+        class_conditional=False,
+        activations="relu",
+    ):
+        super().__init__(
+            name,
+            description,
+            sizes,
+            parameters,
+            class_names=CLASS_NAMES if class_conditional else (),
+        )
+        self.filters = filters
+        self.g_units = g_units
+        self.d_units = d_units
+        self.activations = activations
+
+    def networks(self, k):
+        return paper_networks(
+            self,
+            k,
+            self.filters,
+            self.g_units,
+            self.d_units,
+            activations=self.activations,
+        )
+
+
+PRESETS = (
+    CIFAR10Preset(
+        "lapgan_cifar10",
+        "The paper's LAPGAN of CIFAR-10, 128 planes.",
+        parameters=4_798_385,
+    ),
+    CIFAR10Preset(
+        "lapgan_cifar10_class_conditional",
+        "The paper's CC-LAPGAN of CIFAR-10, 128 planes.",
+        parameters=4_856_889,
+        class_conditional=True,
+    ),
+    CIFAR10Preset(
+        "lapgan_cifar10_small",
+        "The paper's LAPGAN of CIFAR-10 with 32 planes, for two cores.",
+        parameters=2_447_441,
+        filters=32,
+    ),
+    CIFAR10Preset(
+        "lapgan_cifar10_class_conditional_small",
+        "The paper's CC-LAPGAN of CIFAR-10 with 32 planes, for two cores.",
+        parameters=2_491_737,
+        filters=32,
+        class_conditional=True,
+    ),
+    CIFAR10Preset(
+        "lapgan_cifar10_release",
+        "The released code's default: 16 -> 32, 64 planes, wide dense nets.",
+        parameters=75_089_093,
+        sizes=(32, 16),
+        filters=64,
+        g_units=(8000, 8000),
+        d_units=(1600, 1600),
+        activations=("relu", "sigmoid"),
+    ),
+    CIFAR10Preset(
+        "gan_cifar10",
+        "The paper's baseline: one dense GAN of whole pictures.",
+        parameters=6_160_153,
+        sizes=(28,),
+    ),
+)

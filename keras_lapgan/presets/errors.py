@@ -1,0 +1,2 @@
+class PresetError(ValueError):
+    """A preset that does not exist, cannot be read or does not fit."""

@@ -1,0 +1,132 @@
+class Preset:
+    """What defines a published LAPGAN: data, networks and recipe, as data.
+
+    A preset makes a plain config in Keras' serialised form; it builds
+    nothing. Subclasses, one a data set, say what the levels are made of.
+
+    Args:
+        name: str. The published name, for example `"lapgan_cifar10"`.
+        description: str. One line.
+        sizes: tuple of ints. Sides of the levels' pictures, finest first.
+        parameters: int. Of all generators and discriminators, so that a
+            table of presets builds none.
+        class_names: tuple of str. Classes of a class-conditional preset.
+            Defaults to `()`, unconditional.
+        learning_rate: float. Of both optimizers. Defaults to 0.02.
+    """
+
+    #: The data set's name as `keras_lapgan.datasets.load_images` takes it.
+    data = None
+    split = "train"
+    #: Side of the pictures that are read, before cropping.
+    source_size = None
+    crop = "corners"
+    normalization = "per_pixel"
+    batch_size = 128
+    #: Pictures an epoch, for the learning rate's decay, which counts epochs.
+    epoch_images = 45_000
+
+    def __init__(
+        self,
+        name,
+        description,
+        sizes,
+        parameters,
+        class_names=(),
+        learning_rate=0.02,
+    ):
+        self.name = name
+        self.description = description
+        self.sizes = tuple(sizes)
+        self.parameters = parameters
+        self.class_names = tuple(class_names)
+        self.learning_rate = learning_rate
+
+    @property
+    def num_classes(self):
+        return len(self.class_names)
+
+    def networks(self, k):
+        """Returns level `k`'s `(generator, discriminator)` as configs."""
+        raise NotImplementedError(type(self).__name__)
+
+    def is_coarsest(self, k):
+        return k == len(self.sizes) - 1
+
+    def recipe(self):
+        """Returns the arguments of `LAPGAN.compile`, serialised."""
+        optimizer = {
+            "learning_rate": self.learning_rate,
+            "steps_per_epoch": self.epoch_images // self.batch_size,
+        }
+        return {
+            "d_optimizer": keras_object("training", "DampedSGD", **optimizer),
+            "g_optimizer": keras_object("training", "DampedSGD", **optimizer),
+            "objective": "non_saturating",
+            "ema_decay": 0.999,
+        }
+
+    def config(self):
+        """Returns the model's config, as Keras' `config.json` has it."""
+        levels = []
+        for k in range(len(self.sizes)):
+            generator, discriminator = self.networks(k)
+            levels.append(
+                keras_object(
+                    "models",
+                    "LAPGANLevel",
+                    generator=generator,
+                    discriminator=discriminator,
+                    index=k,
+                )
+            )
+        model = keras_object(
+            "models",
+            "LAPGAN",
+            levels=levels,
+            normalization=self.normalization,
+            source_size=self.source_size,
+            crop=self.crop,
+            class_names=list(self.class_names) or None,
+            name=self.name,
+        )
+        return {**model, "compile_config": self.recipe()}
+
+
+def keras_object(floor, class_name, **config):
+    """An object of this package in Keras' serialised form."""
+    return {
+        "module": f"keras_lapgan.{floor}",
+        "class_name": class_name,
+        "config": config,
+        "registered_name": f"keras_lapgan>{class_name}",
+    }
+
+
+def network(class_name, **config):
+    return keras_object("networks", class_name, **config)
+
+
+def paper_networks(preset, k, filters, g_units, d_units, **dense):
+    """The paper's pair of level `k`: dense at the coarsest, else convolutional.
+
+    Args:
+        preset: `Preset`.
+        k: int. The level.
+        filters: int. Planes of the convolutions.
+        g_units: tuple of 2 ints. Hidden units of the dense generator.
+        d_units: tuple of 2 ints. Hidden units of the dense discriminator.
+        **dense: other arguments of `DenseGenerator`.
+    """
+    shared = {"size": preset.sizes[k], "num_classes": preset.num_classes}
+    if preset.is_coarsest(k):
+        return (
+            network(
+                "DenseGenerator", **shared, hidden_units=list(g_units), **dense
+            ),
+            network("DenseDiscriminator", **shared, hidden_units=list(d_units)),
+        )
+    return (
+        network("ConvolutionalGenerator", **shared, filters=filters),
+        network("ConvolutionalDiscriminator", **shared, filters=filters),
+    )

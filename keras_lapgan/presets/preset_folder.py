@@ -1,0 +1,179 @@
+"""The format of a preset folder; nothing else in the package knows it.
+
+`config.json` is the model in Keras' serialised form, `metadata.json` says
+what it is, `model.weights.h5` holds the weights: what
+`keras.saving.load_model(folder)` reads as well.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from keras_lapgan.presets.errors import PresetError
+from keras_lapgan.presets.registry import get_preset
+from keras_lapgan.presets.registry import published_folder
+from keras_lapgan.version import __version__
+
+FORMAT_VERSION = 1
+CONFIG = "config.json"
+METADATA = "metadata.json"
+WEIGHTS = "model.weights.h5"
+
+
+#: What may be changed while a preset is loaded. Weights fit all of them.
+OVERRIDES = ("crop", "flip", "name")
+
+
+def load_preset(preset, cls, load_weights=True, **overrides):
+    """Builds the model of a published name or a folder.
+
+    Args:
+        preset: str or path.
+        cls: the class that the model must be of.
+        load_weights: bool. Defaults to True.
+        **overrides: arguments of the model to change, out of `OVERRIDES`.
+
+    Returns:
+        The model, compiled.
+    """
+    folder = Path(preset)
+    if folder.is_dir():
+        config = read_json(folder / CONFIG)
+    else:
+        if os.sep in str(preset) or str(preset).startswith("."):
+            raise PresetError(f"There is no folder {str(preset)!r}.")
+        config = get_preset(str(preset)).config()
+        folder = published_folder(str(preset))
+    if load_weights and not (folder and (folder / WEIGHTS).is_file()):
+        raise PresetError(
+            f"{str(preset)!r} has no trained weights yet. Build it with "
+            "fresh ones, `from_preset(..., load_weights=False)`, and train "
+            f"it: `keras-lapgan train {preset}`."
+        )
+    unknown = set(overrides) - set(OVERRIDES)
+    if unknown:
+        raise PresetError(
+            f"Only {', '.join(OVERRIDES)} can be changed in a preset. "
+            f"Received: {', '.join(sorted(unknown))}"
+        )
+    config = {**config, "config": {**config["config"], **overrides}}
+    model = _build(config, cls, preset)
+    if load_weights:
+        _check_weights(folder)
+        try:
+            model.load_weights(folder / WEIGHTS)
+        except (ValueError, OSError, KeyError) as error:
+            raise PresetError(
+                f"{str(folder / WEIGHTS)!r} does not fit {CONFIG}: {error}"
+            ) from error
+    return model
+
+
+def _build(config, cls, preset):
+    import keras
+
+    config = dict(config)
+    # Compiled here and not by Keras, which would allocate the optimizers'
+    # slots at once, also for a model that only samples.
+    recipe = config.pop("compile_config", None)
+    try:
+        model = keras.saving.deserialize_keras_object(config)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise PresetError(
+            f"{str(preset)!r} is not a preset of this package: {error}"
+        ) from error
+    if not isinstance(model, cls):
+        raise PresetError(
+            f"{str(preset)!r} holds a {type(model).__name__}, "
+            f"not a {cls.__name__}."
+        )
+    if recipe:
+        model.compile(**recipe)
+    return model
+
+
+def save_preset(model, folder, metadata=None):
+    """Writes a model into a folder, each file whole or not at all.
+
+    Args:
+        model: `LAPGAN`.
+        folder: path. Made if missing.
+        metadata: dict of what else is known of the model: `data`, `split`,
+            `epochs` and so on. Defaults to None.
+    """
+    import keras
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(
+        folder / CONFIG,
+        lambda path: path.write_text(
+            json.dumps(keras.saving.serialize_keras_object(model), indent=1)
+        ),
+    )
+    # Keras insists on this ending.
+    write_file(folder / WEIGHTS, lambda path: model.save_weights(path))
+    write_file(
+        folder / METADATA,
+        lambda path: path.write_text(
+            json.dumps(
+                {
+                    "format_version": FORMAT_VERSION,
+                    "keras_version": keras.__version__,
+                    "keras_lapgan_version": __version__,
+                    "parameter_count": model.count_params(),
+                    "weights_sha256": sha256(folder / WEIGHTS),
+                    **(metadata or {}),
+                },
+                indent=1,
+            )
+        ),
+    )
+
+
+def read_metadata(folder):
+    """Returns `metadata.json` as a dict."""
+    return read_json(Path(folder) / METADATA)
+
+
+def _check_weights(folder):
+    metadata = folder / METADATA
+    if not metadata.is_file():
+        return
+    expected = read_json(metadata).get("weights_sha256")
+    if expected and sha256(folder / WEIGHTS) != expected:
+        raise PresetError(
+            f"{str(folder / WEIGHTS)!r} is not the file that {METADATA} was "
+            "written for: its sha256 differs. It may be cut off; get or save "
+            "it again."
+        )
+
+
+def write_file(path, write):
+    """Calls `write(temporary path)`, then puts the file in its place."""
+    temporary = path.with_name(f".tmp_{path.name}")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path):
+    if not path.is_file():
+        raise PresetError(
+            f"{str(path.parent)!r} is not a preset folder: it has no "
+            f"{path.name}."
+        )
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise PresetError(f"{str(path)!r} is not JSON: {error}") from error
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,121 @@
+"""The only backend code of training: gradients and the step's signature.
+
+Everything above is written once, in `keras.ops`, as a step that assigns to
+variables. TensorFlow and torch run such a step as it is; on JAX, where a step
+is a function from state to state, the decorators below run it in a
+`keras.StatelessScope`.
+"""
+
+import keras
+
+
+def value_and_gradients(function, variables, state=()):
+    """Calls `function` and differentiates its loss.
+
+    Args:
+        function: callable without arguments that returns `(loss, aux)`: a
+            scalar tensor and any nest of tensors.
+        variables: list of `keras.Variable`. Differentiate with respect to
+            these.
+        state: list of `keras.Variable`. All other variables that `function`
+            reads or assigns to. Only JAX uses it.
+
+    Returns:
+        `(loss, aux, gradients)`, one gradient a variable.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in variables])
+            loss, aux = function()
+        return loss, aux, tape.gradient(loss, [v.value for v in variables])
+
+    if backend == "torch":
+        import torch
+
+        loss, aux = function()
+        gradients = torch.autograd.grad(loss, [v.value for v in variables])
+        return loss, aux, list(gradients)
+
+    import jax
+
+    outer = [(v, v.value) for v in state]
+
+    def pure(values):
+        mapping = outer + list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            loss, aux = function()
+        return loss, (aux, [scope.get_current_value(v) for v in state])
+
+    values = [v.value for v in variables]
+    (loss, (aux, new)), gradients = jax.value_and_grad(pure, has_aux=True)(
+        values
+    )
+    for variable, value in zip(state, new, strict=True):
+        variable.assign(value)
+    return loss, aux, gradients
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """Makes one step of `optimizer`, on every backend."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        with torch.no_grad():
+            optimizer.apply(gradients, variables)
+    else:
+        optimizer.apply(gradients, variables)
+
+
+def stateful_steps(cls):
+    """Class decorator: makes Keras' steps from `_train` and `_test`.
+
+    `cls._train(data)` and `cls._test(data)` assign to variables and return
+    logs. The decorated class has `train_step` and `test_step` with the
+    signatures that Keras' trainer of the current backend calls.
+    """
+    if keras.backend.backend() == "jax":
+
+        def train_step(self, state, data):
+            groups = (
+                self.trainable_variables,
+                self.non_trainable_variables,
+                self.optimizer.variables,
+                self.metrics_variables,
+            )
+            return _stateless(self._train, groups, state, data)
+
+        def test_step(self, state, data):
+            groups = (
+                self.trainable_variables,
+                self.non_trainable_variables,
+                self.metrics_variables,
+            )
+            return _stateless(self._test, groups, state, data)
+
+    else:
+
+        def train_step(self, data):
+            return self._train(data)
+
+        def test_step(self, data):
+            return self._test(data)
+
+    cls.train_step = train_step
+    cls.test_step = test_step
+    return cls
+
+
+def _stateless(step, groups, state, data):
+    mapping = [
+        pair
+        for variables, values in zip(groups, state, strict=True)
+        for pair in zip(variables, values, strict=True)
+    ]
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        logs = step(data)
+    return logs, tuple(
+        [scope.get_current_value(v) for v in variables] for variables in groups
+    )
