@@ -1,5 +1,6 @@
 from keras_lapgan.callbacks.run_checkpoint import RunCheckpoint
 from keras_lapgan.callbacks.sample_grid import SampleGrid
+from keras_lapgan.callbacks.save_error import SaveError
 from keras_lapgan.callbacks.training_progress import TrainingProgress
 
-__all__ = ["RunCheckpoint", "SampleGrid", "TrainingProgress"]
+__all__ = ["RunCheckpoint", "SampleGrid", "SaveError", "TrainingProgress"]

@@ -1,15 +1,20 @@
 import csv
+import errno
+import math
 import re
+import shutil
 import signal
+import threading
 from pathlib import Path
 
 import keras
 
+from keras_lapgan.callbacks.save_error import save_errors
 from keras_lapgan.presets.preset_folder import save_preset
-from keras_lapgan.presets.preset_folder import write_file
+from keras_lapgan.utils.files import write_file
 
-_NAME = re.compile(r"epoch_(\d+)_step_(\d+)\.keras")
 LOG = "log.csv"
+_NAME = re.compile(r"epoch_(\d+)_step_(\d+)\.keras")
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -17,16 +22,33 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     After each epoch: the preset files (`config.json`, `metadata.json`,
     `model.weights.h5`), a line of `log.csv`, and in `checkpoint/` the whole
-    model with its optimizers. An interrupt (Ctrl-C or SIGTERM) lets the step
-    under way finish, saves, and ends training with `KeyboardInterrupt`; a
-    second one ends it at once.
+    model with its optimizers. Each file is replaced when the new one is
+    complete, so a save that fails leaves what the one before it wrote.
+
+    In the main thread, an interrupt (Ctrl-C or SIGTERM) lets the step under
+    way finish, saves, and ends training with `KeyboardInterrupt`; a second
+    one ends it at once. Call `close` after a `fit` that raised: Keras tells
+    callbacks nothing of exceptions, and the signals would stay caught.
 
     Args:
-        folder: path. The run folder.
-        steps_per_epoch: int.
+        folder: path. The run folder, made if missing.
+        steps_per_epoch: int. Steps of a whole epoch.
         metadata: dict for `metadata.json`. Defaults to None.
         skipped: int. Steps of the first epoch that a resumed run has behind
-            it. Defaults to 0.
+            it. The line of `log.csv` is of the others. Defaults to 0.
+
+    Raises:
+        SaveError: an OSError; nothing was overwritten with less.
+
+    Example:
+
+    ```python
+    checkpoint = RunCheckpoint("runs/a", steps_per_epoch=len(batches))
+    try:
+        model.fit(batches, epochs=5, callbacks=[checkpoint])
+    finally:
+        checkpoint.close()
+    ```
     """
 
     def __init__(self, folder, steps_per_epoch, metadata=None, skipped=0):
@@ -34,53 +56,99 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.folder = Path(folder)
         self.steps_per_epoch = steps_per_epoch
         self.metadata = metadata or {}
-        self._step = skipped
-        self._interrupted = False
+        self.skipped = skipped
+        #: The signal that asked training to end, or None.
+        self.signal = None
+        #: Whether all steps done so far are saved.
+        self.saved = False
+        self._handlers = {}
 
     def on_train_begin(self, logs=None):
-        self._handlers = {
-            number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        # Python allows no other thread to catch signals.
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if number not in self._handlers:
+                self._handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_end(self, logs=None):
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self.close()
+
+    def close(self):
+        """Gives the signals back."""
+        while self._handlers:
+            number, handler = self._handlers.popitem()
+            # None: installed from C, so Python cannot put it back.
+            signal.signal(number, handler or signal.SIG_DFL)
 
     def _on_signal(self, number, frame):
-        if self._interrupted:
+        if self.signal is not None:
             raise KeyboardInterrupt
-        self._interrupted = True
+        self.signal = number
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
+        # An interrupt while the last epoch was saved, or its samples drawn.
+        self._stop_if_asked()
 
     def on_train_batch_end(self, batch, logs=None):
-        self._step += 1
-        if self._interrupted:
-            epochs, step = divmod(self._step, self.steps_per_epoch)
-            self._save(self._epoch + epochs, step)
-            self.on_train_end()
-            raise KeyboardInterrupt
+        self.saved = False
+        step = self.skipped + batch + 1
+        # After the last step of an epoch, the epoch's end saves.
+        if self.signal is not None and step < self.steps_per_epoch:
+            self._save(self._epoch, step)
+            self._stop_if_asked()
 
     def on_epoch_end(self, epoch, logs=None):
-        self._step = 0
-        append_log(self.folder, epoch + 1, logs or {})
-        self._save(epoch + 1, 0)
+        self.skipped = 0
+        self._save(epoch + 1, 0, logs or {})
 
-    def _save(self, epoch, step):
-        save_preset(
-            self.model,
-            self.folder,
-            {**self.metadata, "epochs": epoch, "steps": step},
-        )
-        checkpoints = self.folder / "checkpoint"
-        checkpoints.mkdir(exist_ok=True)
-        path = checkpoints / f"epoch_{epoch:04d}_step_{step:06d}.keras"
-        write_file(path, lambda temporary: self.model.save(temporary))
-        for old in checkpoints.iterdir():
-            if old != path:
-                old.unlink()
+    def _stop_if_asked(self):
+        if self.signal is not None and self.saved:
+            self.close()
+            raise KeyboardInterrupt
+
+    def _save(self, epoch, step, logs=None):
+        with save_errors(self.folder):
+            self._check_room()
+            if logs is not None:
+                append_log(self.folder, epoch, logs)
+            save_preset(
+                self.model,
+                self.folder,
+                {**self.metadata, "epochs": epoch, "steps": step},
+            )
+            checkpoints = self.folder / "checkpoint"
+            checkpoints.mkdir(exist_ok=True)
+            path = checkpoints / f"epoch_{epoch:04d}_step_{step:06d}.keras"
+            write_file(path, self.model.save)
+            for old in checkpoints.glob("*.keras"):
+                if old != path:
+                    old.unlink()
+        self.saved = True
+
+    def _check_room(self):
+        """Refuses a disk that is too full before HDF5 meets its end.
+
+        HDF5 can crash the process when it closes a file that it could not
+        finish.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Keras writes the state of inner optimizers twice.
+        variables = [
+            *self.model.variables,
+            *self.model.optimizer.variables,
+            *self.model.optimizer.variables,
+        ]
+        # In 4 bytes each; once as the weights, once as the checkpoint.
+        needed = 2 * 4 * sum(math.prod(v.shape) for v in variables)
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"{needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB "
+                "are free",
+            )
 
 
 def append_log(folder, epoch, logs):

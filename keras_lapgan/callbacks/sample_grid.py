@@ -2,6 +2,7 @@ from pathlib import Path
 
 import keras
 
+from keras_lapgan.callbacks.save_error import save_errors
 from keras_lapgan.utils.image_grid import image_grid
 from keras_lapgan.utils.image_grid import save_png
 
@@ -14,7 +15,8 @@ class SampleGrid(keras.callbacks.Callback):
 
     Args:
         folder: path. Made if missing.
-        count: int. Pictures a grid. Defaults to 64.
+        count: int. Pictures a grid; of a class-conditional model, what fills
+            whole rows of it. Defaults to 64.
         seed: int. Defaults to 0.
         columns: int or None. Pictures a row. Defaults to about a square, and
             for a class-conditional model to a column a class.
@@ -40,11 +42,12 @@ class SampleGrid(keras.callbacks.Callback):
             columns = min(model.num_classes, count)
             count -= count % columns
         stages = model.generate(count, seed=self.seed, return_pyramid=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
         side = 2 * stages[0].shape[1]
-        for k, stage in enumerate(stages):
-            scale = max(1, side // stage.shape[1])
-            save_png(
-                self.folder / f"epoch_{epoch + 1:04d}_stage_{k}.png",
-                image_grid(stage, columns, scale),
-            )
+        with save_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for k, stage in enumerate(stages):
+                scale = max(1, side // stage.shape[1])
+                save_png(
+                    self.folder / f"epoch_{epoch + 1:04d}_stage_{k}.png",
+                    image_grid(stage, columns, scale),
+                )

@@ -1,8 +1,11 @@
+import re
 from pathlib import Path
 
 import click
 
 from keras_lapgan.cli import options
+
+_FILE = re.compile(r"\d{5}\.png")
 
 
 @click.command("sample")
@@ -10,9 +13,9 @@ from keras_lapgan.cli import options
 @click.option(
     "--count",
     type=click.IntRange(1, 100_000),
-    help="How many pictures.  [default: 64; 8 in a strip]",
+    help="How many pictures.  [default: 64, or 8 a class; 8 in a strip]",
 )
-@options.seed(None)
+@options.seed(None, "Same seed, same pictures.")
 @click.option("--labels", help="Classes by name or number: cat,dog,3.")
 @click.option(
     "--layout",
@@ -41,15 +44,27 @@ def command(
     if output is None:
         output = Path("samples" if layout == "files" else "samples.png")
     if layout != "files" and output.suffix.lower() != ".png":
-        raise click.UsageError(
+        raise options.Mistake(
             f"--output must end in .png. Received: {str(output)!r}"
         )
-    options.check_free(output, overwrite)
+    options.check_preset(preset)
+    if not (random_weights or _has_weights(preset)):
+        raise options.Mistake(
+            f"{preset!r} has no trained weights yet. Train it, `keras-lapgan "
+            f"train {preset}`, or see what untrained ones draw with "
+            "--random-weights."
+        )
+    is_ours = _is_folder_of_files if layout == "files" else Path.is_file
+    options.check_output(output, overwrite, is_ours)
     if not output.parent.is_dir():
-        raise click.UsageError(
-            f"--output: there is no folder {str(output.parent)!r}."
+        raise options.Mistake(
+            f"--output: there is no folder {str(output.parent)!r}. "
+            f"Received: {str(output)!r}"
         )
 
+    from keras_lapgan.cli.backend import import_keras
+
+    import_keras()
     from keras_lapgan import LAPGAN
     from keras_lapgan.layers.noise import checked_seed
     from keras_lapgan.utils.image_grid import image_grid
@@ -58,26 +73,40 @@ def command(
 
     model = LAPGAN.from_preset(preset, load_weights=not random_weights)
     columns = None
-    if count is None:
-        count = 8 if layout == "strip" else 64
     if labels is not None:
-        named = options.parse_labels(labels, model)
-        labels = [named[i % len(named)] for i in range(count)]
-        columns = len(named) if len(named) > 1 else None
+        labels = options.parse_labels(labels, model)
+        columns = len(labels)
     elif model.num_classes:
+        labels = range(model.num_classes)
         columns = model.num_classes
+    if count is None:
+        count = 8 if layout == "strip" else 8 * (columns or 8)
+    if labels is not None:
+        labels = [labels[i % len(labels)] for i in range(count)]
     seed = checked_seed(seed)
     stages = model.generate(
         count, labels=labels, seed=seed, return_pyramid=True
     )
-    options.clear(output)
-    if layout == "files":
-        output.mkdir()
-        for i, image in enumerate(stages[0]):
-            save_png(output / f"{i:05d}.png", image)
-    elif layout == "strip":
-        save_png(output, stage_strip(stages, scale=3))
-    else:
-        scale = max(1, 56 // stages[0].shape[1])
-        save_png(output, image_grid(stages[0], columns, scale))
+    with options.new_output(output) as path:
+        if layout == "files":
+            path.mkdir()
+            for i, image in enumerate(stages[0]):
+                save_png(path / f"{i:05d}.png", image)
+        elif layout == "strip":
+            save_png(path, stage_strip(stages))
+        else:
+            scale = max(1, 56 // stages[0].shape[1])
+            save_png(path, image_grid(stages[0], columns, scale))
     click.echo(f"{count} pictures of seed {seed}: {output}")
+
+
+def _has_weights(preset):
+    from keras_lapgan.presets.registry import published_folder
+
+    return Path(preset).is_dir() or published_folder(preset) is not None
+
+
+def _is_folder_of_files(path):
+    return path.is_dir() and all(
+        _FILE.fullmatch(file.name) for file in path.iterdir()
+    )

@@ -1,10 +1,37 @@
+import contextlib
 import shlex
+import signal
 import sys
+import textwrap
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from keras_lapgan.cli import options
+
+#: Settings that decide what a step of a run is; a resumed run keeps them.
+FIXED = (
+    "batch_size",
+    "steps_per_epoch",
+    "levels",
+    "seed",
+    "precision",
+    "flip",
+    "crop",
+    "resize",
+)
+#: What a run folder may hold, so what `--overwrite` removes.
+FILES = (
+    "README.md",
+    "checkpoint",
+    "command.txt",
+    "config.json",
+    "log.csv",
+    "metadata.json",
+    "model.weights.h5",
+    "samples",
+)
 
 
 def _levels(ctx, param, value):
@@ -32,7 +59,7 @@ def _levels(ctx, param, value):
     type=click.IntRange(1),
     default=25,
     show_default=True,
-    help="Passes over the data.",
+    help="Passes over the data, with those before --resume.",
 )
 @click.option(
     "--steps-per-epoch",
@@ -51,7 +78,7 @@ def _levels(ctx, param, value):
     callback=_levels,
     help="Train only these, 0 the finest: 0,2.  [default: all]",
 )
-@options.seed(0)
+@options.seed(0, "Same seed, same run.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
@@ -78,195 +105,319 @@ def _levels(ctx, param, value):
     help="The run's folder.  [default: runs/PRESET]",
 )
 @options.overwrite
-@click.option("--resume", is_flag=True, help="Go on with the run at --output.")
-def command(preset, output, overwrite, resume, **settings):
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run at --output, with its settings.",
+)
+@click.pass_context
+def command(ctx, preset, output, overwrite, resume, **settings):
     """Train PRESET: a published name, or a run's folder to go on from.
 
     Leaves a run folder that every command takes: weights, log.csv, grids of
     samples after each epoch. Ctrl-C saves; --resume goes on.
     """
+    if resume and overwrite:
+        raise options.Mistake("--resume and --overwrite exclude each other.")
     if output is None:
         is_run = resume and Path(preset).is_dir()
         output = Path(preset) if is_run else Path("runs") / Path(preset).name
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other.")
-    if not resume:
-        options.check_free(output, overwrite)
-    elif not output.is_dir():
-        raise click.UsageError(
+    if resume:
+        given = {
+            name
+            for name in settings
+            if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        }
+        run = _read_run(preset, output)
+        settings = _resumed_settings(run, settings, given)
+        # Not the old weights' checksum and the like.
+        metadata = {k: run[k] for k in ("preset", "images") if k in run}
+    else:
+        options.check_preset(preset)
+        if output.exists() and output.resolve() == Path(preset).resolve():
+            raise options.Mistake(
+                f"A run cannot go on into its own folder, {str(preset)!r}. "
+                "Choose another --output, or continue it with --resume."
+            )
+        options.check_output(output, overwrite, _is_run)
+        metadata = {"preset": preset}
+        settings |= _home_data(preset, settings)
+    if settings["data"] is None:
+        raise options.Mistake("--data: name the pictures to train on.")
+    _train(preset, output, resume, metadata, settings)
+
+
+# === Settings ===
+
+
+def _is_run(path):
+    if not path.is_dir():
+        return False
+    names = {entry.name for entry in path.iterdir()}
+    return not names or bool(names & {"command.txt", "metadata.json"})
+
+
+def _home_data(preset, settings):
+    """The data set that a preset or a run was made for."""
+    from keras_lapgan.presets.preset_folder import METADATA
+    from keras_lapgan.presets.preset_folder import read_metadata
+    from keras_lapgan.presets.registry import get_preset
+
+    if Path(preset).is_dir():
+        if not (Path(preset) / METADATA).is_file():
+            return {}
+        home = read_metadata(preset)
+        data, split = home.get("data"), home.get("split")
+    else:
+        home = get_preset(preset)
+        data, split = home.data, home.split
+    if settings["data"] not in (None, data):
+        return {}
+    return {"data": data, "split": settings["split"] or split}
+
+
+def _read_run(preset, output):
+    """The metadata of the run to resume, once it has been saved."""
+    from keras_lapgan.presets.preset_folder import METADATA
+    from keras_lapgan.presets.preset_folder import read_metadata
+
+    if not output.is_dir():
+        raise options.Mistake(
             f"--resume: there is no run at {str(output)!r}. Its folder is "
             "given with --output."
         )
-    _train(preset, output, overwrite, resume, **settings)
+    if not (output / METADATA).is_file():
+        raise options.Mistake(
+            f"--resume: {str(output)!r} has no checkpoint to resume. Start "
+            "it again with --overwrite in place of --resume."
+        )
+    metadata = read_metadata(output)
+    begun = metadata.get("preset", preset)
+    if preset != begun and Path(preset).resolve() != output.resolve():
+        raise options.Mistake(
+            f"--resume: the run at {str(output)!r} is of {begun!r}. "
+            f"Received: {preset!r}"
+        )
+    return metadata
 
 
-def _train(
-    preset,
-    output,
-    overwrite,
-    resume,
-    data,
-    split,
-    epochs,
-    steps_per_epoch,
-    batch_size,
-    levels,
-    seed,
-    precision,
-    flip,
-    crop,
-    resize,
-    strict,
-):
-    import keras
+def _resumed_settings(metadata, settings, given):
+    """The settings of the run that is resumed, and those that may change."""
+    settings = dict(settings)
+    for name, value in settings.items():
+        key = "planned_epochs" if name == "epochs" else name
+        if key not in metadata:
+            continue
+        if name not in given:
+            settings[name] = metadata[key]
+        elif name in FIXED and value != metadata[key]:
+            option = "--" + name.replace("_", "-")
+            raise options.Mistake(
+                f"{option} stays as the run was begun, with "
+                f"{metadata[key]!r}; leave the option out, or start a new "
+                f"run from this one. Received: {value!r}"
+            )
+    done = metadata.get("epochs", 0)
+    if done >= settings["epochs"]:
+        raise options.Mistake(
+            f"This run has done {done} epochs already; ask for more with "
+            f"--epochs. Received: --epochs {settings['epochs']}"
+        )
+    return settings
 
-    if precision == "bfloat16":
+
+# === Training ===
+
+
+def _train(preset, output, resume, metadata, settings):
+    from keras_lapgan.cli.backend import import_keras
+
+    seed = settings["seed"]
+    keras = import_keras(seed)
+    if settings["precision"] == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
 
-    from keras_lapgan import LAPGAN
     from keras_lapgan import callbacks
     from keras_lapgan import datasets
-    from keras_lapgan.callbacks.run_checkpoint import latest_checkpoint
-    from keras_lapgan.presets.preset_folder import read_metadata
-    from keras_lapgan.presets.registry import list_presets
 
-    keras.utils.set_random_seed(seed % 2**32)
     done_epochs = done_steps = 0
     if resume:
-        found = latest_checkpoint(output)
-        if found is None:
-            raise click.UsageError(
-                f"{str(output)!r} has no checkpoint to resume. Start it "
-                "again with --overwrite."
-            )
-        path, done_epochs, done_steps = found
-        model = keras.saving.load_model(path)
-        metadata = read_metadata(output)
+        model, done_epochs, done_steps = _load_checkpoint(keras, output)
     else:
-        overrides = {"flip": flip, "crop": crop}
-        overrides = {k: v for k, v in overrides.items() if v is not None}
-        model = LAPGAN.from_preset(
-            preset, load_weights=Path(preset).is_dir(), **overrides
+        model = _new_model(preset, settings)
+    source = _read(model, settings, datasets)
+    if metadata.setdefault("images", len(source)) != len(source):
+        raise options.Mistake(
+            f"--data: the run was begun with {metadata['images']:,} pictures; "
+            f"{settings['data']!r} has {len(source):,}. Start a new run from "
+            "this one."
         )
-        published = list_presets().get(preset)
-        if published is not None:
-            data = data or published.data
-            split = split or published.split
-        metadata = {"preset": preset}
-    data = data or metadata.get("data")
-    split = split or metadata.get("split")
-    if data is None:
-        raise click.UsageError("--data: name the pictures to train on.")
-    source = _read(data, split, model, resize, strict, datasets)
-    metadata |= {
-        "data": data,
-        "split": split,
-        "batch_size": batch_size,
-        "seed": seed,
-    }
-
-    if not resume:
-        config = model.get_compile_config()
-        model.compile(**{**config, "seed": seed, "levels": levels})
     batches = datasets.ImageBatches(
         source,
-        batch_size,
-        steps=steps_per_epoch,
+        settings["batch_size"],
+        steps=settings["steps_per_epoch"],
         seed=seed,
         with_labels=bool(model.num_classes),
     )
-    steps = len(batches)
-    if done_epochs >= epochs:
-        raise click.UsageError(
-            f"This run has done {done_epochs} epochs already; ask for more "
-            f"with --epochs. Received: --epochs {epochs}"
-        )
     if not model.normalization.is_adapted:
         click.echo("measuring mean and deviation of the pictures", err=True)
-        model.adapt(batches)
+        # Of all pictures in a mixed order, however few are trained on.
+        model.adapt(
+            datasets.ImageBatches(source, min(100, len(source)), seed=seed)
+        )
 
-    if overwrite:
-        options.clear(output)
+    metadata |= {name: settings[name] for name in ("data", "split", *FIXED)}
+    metadata["planned_epochs"] = settings["epochs"]
+    if not resume and output.exists():
+        for name in FILES:
+            options.remove(output / name)
     output.mkdir(parents=True, exist_ok=True)
-    command_line = shlex.join(["keras-lapgan", *sys.argv[1:]])
     with open(output / "command.txt", "a") as file:
-        file.write(command_line + "\n")
+        file.write(shlex.join(["keras-lapgan", *sys.argv[1:]]) + "\n")
 
-    progress = callbacks.TrainingProgress(
-        epochs * steps, steps, done=done_epochs * steps + done_steps
-    )
+    epochs, steps = settings["epochs"], len(batches)
     checkpoint = callbacks.RunCheckpoint(
         output, steps, metadata, skipped=done_steps
     )
+    progress = callbacks.TrainingProgress(
+        epochs * steps, steps, done=done_epochs * steps + done_steps
+    )
     grid = callbacks.SampleGrid(output / "samples", seed=seed)
+
+    def fit(first, last, skip):
+        batches.skip = skip
+        model.fit(
+            batches,
+            initial_epoch=first,
+            epochs=last,
+            callbacks=[checkpoint, grid, progress],
+            verbose=0,
+        )
+
     try:
         if done_steps:
             # The rest of the epoch that was interrupted.
-            batches.epoch, batches.skip = done_epochs, done_steps
-            _fit(
-                model,
-                batches,
-                done_epochs,
-                done_epochs + 1,
-                [checkpoint, grid, progress],
-            )
+            fit(done_epochs, done_epochs + 1, done_steps)
             done_epochs += 1
-        batches.epoch, batches.skip = done_epochs, 0
         if done_epochs < epochs:
-            _fit(
-                model,
-                batches,
-                done_epochs,
-                epochs,
-                [checkpoint, grid, progress],
-            )
+            fit(done_epochs, epochs, 0)
     except KeyboardInterrupt:
         progress.close()
-        click.echo(
-            f"\nInterrupted; the run is saved. Go on with: keras-lapgan "
-            f"train {preset} --output {output} --resume",
-            err=True,
+        go_on = f"keras-lapgan train {preset} --output {output} --resume"
+        if checkpoint.saved:
+            message = f"the run is saved. Go on with: {go_on}"
+        elif (output / "checkpoint").is_dir():
+            message = f"the last checkpoint is kept. Go on with: {go_on}"
+        else:
+            message = "nothing was saved yet."
+        click.echo(f"\nInterrupted; {message}", err=True)
+        sys.exit(128 + (checkpoint.signal or signal.SIGINT))
+    except callbacks.SaveError as error:
+        kept = (
+            " The checkpoint before is kept: make room, then go on with "
+            "--resume."
+            if (output / "checkpoint").is_dir()
+            else ""
         )
-        sys.exit(130)
-    except OSError as error:
-        progress.close()
-        raise click.ClickException(
-            f"Could not save to {str(output)!r}: {error}. The checkpoint "
-            "before this one is kept; make room, then go on with --resume."
-        ) from error
+        raise click.ClickException(f"{error}{kept}") from error
     finally:
         progress.close()
+        checkpoint.close()
+        if not resume:
+            _remove_if_unsaved(output)
     click.echo(f"{epochs} epochs: {output}")
     click.echo(f"Draw from it: keras-lapgan sample {output}")
 
 
-def _fit(model, batches, initial_epoch, epochs, callbacks):
-    model.fit(
-        batches,
-        initial_epoch=initial_epoch,
-        epochs=epochs,
-        callbacks=callbacks,
-        verbose=0,
+def _load_checkpoint(keras, output):
+    """`(model, epochs done, steps done of the next)` of the run's last save."""
+    import zipfile
+
+    # Keras finds the classes only once they are registered.
+    import keras_lapgan.models  # noqa: F401
+    from keras_lapgan.callbacks.run_checkpoint import latest_checkpoint
+
+    found = latest_checkpoint(output)
+    if found is None:
+        raise options.Mistake(
+            f"--resume: {str(output)!r} has no checkpoint to resume. Start "
+            "a new run from it, with another --output."
+        )
+    path, epochs, steps = found
+    try:
+        return keras.saving.load_model(path), epochs, steps
+    except (
+        KeyError,
+        OSError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        # Keras' messages can hold a whole config.
+        reason = textwrap.shorten(str(error).rstrip(". "), 200)
+        raise click.ClickException(
+            f"--resume: {str(path)!r} cannot be read: {reason}. Start a new "
+            f"run from {str(output)!r}, with another --output."
+        ) from error
+
+
+def _new_model(preset, settings):
+    from keras_lapgan import LAPGAN
+
+    overrides = {
+        name: settings[name]
+        for name in ("flip", "crop")
+        if settings[name] is not None
+    }
+    model = LAPGAN.from_preset(
+        preset, load_weights=Path(preset).is_dir(), **overrides
     )
+    levels = settings["levels"]
+    known = range(len(model.levels))
+    if levels is not None and not set(levels) <= set(known):
+        raise options.Mistake(
+            f"--levels: this preset's levels are 0 (finest) to {known[-1]} "
+            f"(coarsest). Received: {','.join(map(str, levels))}"
+        )
+    config = model.get_compile_config()
+    model.compile(**{**config, "seed": settings["seed"], "levels": levels})
+    return model
 
 
-def _read(data, split, model, resize, strict, datasets):
+def _read(model, settings, datasets):
+    data = settings["data"]
     size = model.source_size or model.sizes[0][0]
     click.echo(f"reading {data}", err=True)
     source = datasets.load_images(
-        data, split, size=size, resize=resize, strict=strict
+        data,
+        settings["split"],
+        size=size,
+        resize=settings["resize"],
+        strict=settings["strict"],
     )
     classes = source.num_classes
     if model.num_classes and classes != model.num_classes:
-        raise click.UsageError(
-            f"This preset is class-conditional over {model.num_classes} "
-            f"classes; {data!r} has "
+        raise options.Mistake(
+            f"--data: this preset is class-conditional over "
+            f"{model.num_classes} classes; {data!r} has "
             f"{classes if classes else 'no labels'}. Train an unconditional "
             "preset, or give data with these classes."
         )
+    if model.num_classes and source.class_names:
+        # The user's own classes, in the data's order.
+        model.class_names = list(source.class_names)
     click.echo(
         f"{len(source):,} pictures of {size}x{size}"
         + (f", {classes} classes" if classes else ""),
         err=True,
     )
     return source
+
+
+def _remove_if_unsaved(output):
+    """Leaves no folder behind that holds no run."""
+    if not any((output / "checkpoint").glob("*.keras")):
+        for name in FILES:
+            options.remove(output / name)
+        with contextlib.suppress(OSError):
+            output.rmdir()

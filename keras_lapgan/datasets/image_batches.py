@@ -14,8 +14,8 @@ class ImageBatches(keras.utils.PyDataset):
     of the source, cut into full batches whether or not one ends in a
     permutation's end. So batch `i` of epoch `e` is a function of `seed` and
     of the step `e * len(batches) + i` alone: a run that is resumed sees what
-    an uninterrupted one would have seen. To resume at epoch e, set
-    `batches.epoch = e` first. Epochs count up while `fit` runs.
+    an uninterrupted one would have seen. `LAPGAN.fit` sets `batches.epoch` as
+    each epoch begins; with another model a callback must.
 
     With `shuffle=False` the source is read in order, once, and the last batch
     may be smaller.
@@ -23,8 +23,9 @@ class ImageBatches(keras.utils.PyDataset):
     A batch is `images` (uint8, `(batch_size, height, width, 3)`), or
     `(images, labels)` with int32 labels of shape `(batch_size,)`.
 
-    Call `fit` with `shuffle=False` (for a `PyDataset`, Keras' default shuffles
-    the batches of an epoch) and without `steps_per_epoch` (pass `steps` here).
+    `fit` needs `shuffle=False`, which `LAPGAN.fit` sees to, as Keras shuffles
+    the batches of a `PyDataset` by default, and no `steps_per_epoch`: pass
+    `steps` here.
 
     Args:
         source: `keras_lapgan.datasets.ImageSource`. The pictures.
@@ -63,9 +64,9 @@ class ImageBatches(keras.utils.PyDataset):
         with_labels=None,
         workers=2,
     ):
-        # Keras' own workers read the next epoch's batches before the epoch
-        # counts up, and hand left-over ones to the next run; so this class
-        # has threads of its own and Keras asks for one batch after the other.
+        # Keras' own workers read the next epoch's batches before that epoch
+        # begins, and hand left-over ones to the next run; so this class has
+        # threads of its own and Keras asks for one batch after the other.
         super().__init__(workers=1)
         for name, value, least in (
             ("batch_size", batch_size, 1),
@@ -105,22 +106,14 @@ class ImageBatches(keras.utils.PyDataset):
             if steps is not None:
                 self._length = min(self._length, int(steps))
         self._epoch = 0
-        self._begun = False
-        self._finished = False
+        self._skip = 0
         self._permutations = {}
         self._pending = {}
         self._pool = None
         self._lock = threading.Lock()
-        self._thread = threading.local()
 
     def __len__(self):
-        return self._length
-
-    @property
-    def num_batches(self):
-        """int. Batches in an epoch."""
-        self._thread.asked_length = True
-        return self._length
+        return self._length - self._skip
 
     @property
     def epoch(self):
@@ -134,21 +127,20 @@ class ImageBatches(keras.utils.PyDataset):
                 f"epoch is an int of at least 0. Received: epoch={value!r}"
             )
         self._epoch = int(value)
-        self._finished = False
 
-    def on_epoch_begin(self):
-        self._begun = True
-        self._thread.asked_length = False
+    @property
+    def skip(self):
+        """int. Batches of the epoch that a resumed run has behind it."""
+        return self._skip
 
-    def on_epoch_end(self):
-        # Keras calls this also when `fit` starts over: before the first
-        # epoch, or after a look at the data to build a model, which may have
-        # read all batches ahead. Then it has just asked for the length.
-        started_over = getattr(self._thread, "asked_length", False)
-        if self._begun and self._finished and not started_over:
-            self._epoch += 1
-            self._finished = False
-        self._begun = False
+    @skip.setter
+    def skip(self, value):
+        if not hasattr(value, "__index__") or not 0 <= value < self._length:
+            raise ValueError(
+                f"skip is an int from 0 to {self._length - 1}. Received: "
+                f"skip={value!r}"
+            )
+        self._skip = int(value)
 
     def indices(self, step):
         """Positions in the source of the pictures of a batch.
@@ -197,19 +189,16 @@ class ImageBatches(keras.utils.PyDataset):
         return images, self.source.labels[indices]
 
     def __getitem__(self, index):
-        if not 0 <= index < self._length:
+        if not 0 <= index < len(self):
             raise IndexError(
-                f"There are {self._length} batches. Received: index={index}"
+                f"There are {len(self)} batches. Received: index={index}"
             )
-        self._thread.asked_length = False
-        step = index
+        step = index + self._skip
         if self.shuffle:
             step += self._epoch * self._length
         batch = self._prefetched(step) if self.num_threads else None
         if batch is None:
             batch = self._batch(step)
-        if index == self._length - 1:
-            self._finished = True
         return batch
 
     def _prefetched(self, step):

@@ -7,8 +7,12 @@ import contextlib
 import difflib
 import itertools
 import os
+import pathlib
 import re
+import socket
 import sys
+import urllib.parse
+import urllib.request
 
 import numpy as np
 from PIL import Image
@@ -175,6 +179,7 @@ def _builder(tfds, data, folder):
         ) from error
     if not builder.data_path.exists():
         try:
+            _check_network(builder)
             builder.download_and_prepare()
         except Exception as error:
             raise DataError(
@@ -184,6 +189,29 @@ def _builder(tfds, data, folder):
                 f"data={data!r}, looked in {builder.data_path}"
             ) from error
     return builder
+
+
+def _check_network(builder):
+    """Raises `OSError` at once where TFDS would try again for minutes."""
+    hosts = {
+        urllib.parse.urlparse(url).hostname
+        for url in getattr(builder, "url_infos", None) or {}
+    } - {None}
+    folder = pathlib.Path(os.fspath(builder.data_path))
+    downloaded = any(
+        next((parent / "downloads").glob("**/*.INFO"), None)
+        for parent in list(folder.parents)[:3]
+    )
+    # A proxy finds hosts that this machine cannot.
+    if not hosts or downloaded or urllib.request.getproxies():
+        return
+    for host in sorted(hosts):
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except OSError as error:
+            failure = OSError(f"no network, {host} is not found ({error})")
+    raise failure
 
 
 def _first_line(error):

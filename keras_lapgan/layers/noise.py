@@ -68,7 +68,9 @@ class UniformNoise(keras.layers.Layer):
         # Philox makes four 64-bit words for each value of its counter. Each
         # picture owns a whole number of counter values.
         blocks = -(-size // 4)
-        philox = np.random.Philox(key=[seed, level], counter=start * blocks)
+        # A list with a number above 2**63 would become float64.
+        key = np.array([seed, level], dtype="uint64")
+        philox = np.random.Philox(key=key, counter=start * blocks)
         words = philox.random_raw(count * blocks * 4)
         words = words.reshape(count, blocks * 4)[:, :size]
         # The middles of 2**24 equal cells.

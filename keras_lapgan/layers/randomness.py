@@ -15,7 +15,7 @@ class StepRandom:
     is no state to save, so an interrupted run goes on with the numbers it
     would have drawn, and a level draws the same ones whether it trains alone
     or beside others. Numbers differ between backends, each of which has its
-    own generator.
+    own generator, and in TensorFlow between XLA and its other kernels.
 
     Args:
         seed: int. The run's seed.

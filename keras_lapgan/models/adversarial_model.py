@@ -40,7 +40,12 @@ class Bands(NamedTuple):
 class _Training:
     """What `compile` decides, kept out of the weights file's tree."""
 
-    def __init__(self, objective, levels, ema_decay, seed):
+    def __init__(
+        self, d_optimizers, g_optimizers, objective, levels, ema_decay, seed
+    ):
+        # By level index.
+        self.d_optimizers = d_optimizers
+        self.g_optimizers = g_optimizers
         self.objective = objective
         self.levels = levels
         self.ema_decay = ema_decay
@@ -51,20 +56,25 @@ class _Training:
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
 
-class _OptimizerPair(keras.optimizers.OptimizerMap):
-    """Sends a variable to the D or the G optimizer by its identity.
+class _OptimizerOf(keras.optimizers.OptimizerMap):
+    """Sends a variable to its optimizer by the variable's identity.
 
-    Names would do as well as the layers' names are unique, which a user's own
+    Paths would do as well if they were unique, which those of a user's own
     networks need not be.
+
+    Args:
+        pairs: list of `(optimizer, variables)`.
     """
 
-    def __init__(self, d_optimizer, g_optimizer, d_variables):
-        super().__init__(g_optimizer, {"discriminator": d_optimizer})
-        self._d_variables = {id(v) for v in d_variables}
+    def __init__(self, pairs):
+        distinct = list({id(o): o for o, _ in pairs}.values())
+        super().__init__(
+            distinct[-1], {str(i): o for i, o in enumerate(distinct[:-1])}
+        )
+        self._by_variable = {id(v): o for o, vs in pairs for v in vs}
 
     def __call__(self, variable):
-        is_d = id(variable) in self._d_variables
-        return self["discriminator" if is_d else "generator"]
+        return self._by_variable[id(variable)]
 
 
 @stateful_steps
@@ -94,10 +104,11 @@ class AdversarialModel(keras.Model):
         """Configures training.
 
         Args:
-            d_optimizer: `keras.optimizers.Optimizer`, its config or its name.
-                For all discriminators. `"auto"` is the paper's, `DampedSGD()`.
-                Defaults to `"auto"`.
-            g_optimizer: the same for all generators. Defaults to `"auto"`.
+            d_optimizer: `keras.optimizers.Optimizer`, its config or its name,
+                for all discriminators, or a list of one a level, finest
+                first. `"auto"` is the paper's, `DampedSGD()`. Defaults to
+                `"auto"`.
+            g_optimizer: the same for the generators. Defaults to `"auto"`.
             objective: str. `"non_saturating"` (the paper's practice),
                 `"minimax"` (its equations 1 and 2), `"least_squares"` or
                 `"hinge"`. Defaults to `"non_saturating"`.
@@ -141,36 +152,42 @@ class AdversarialModel(keras.Model):
                 f"`levels` must be some of {known} (0 is the finest). "
                 f"Received: levels={levels!r}"
             )
-        d_optimizer = _get_optimizer(d_optimizer)
-        g_optimizer = _get_optimizer(g_optimizer)
-        if d_optimizer is g_optimizer:
+        d_optimizers = self._optimizers("d_optimizer", d_optimizer)
+        g_optimizers = self._optimizers("g_optimizer", g_optimizer)
+        if {id(o) for o in d_optimizers.values()} & {
+            id(o) for o in g_optimizers.values()
+        }:
             raise ValueError(
                 "`d_optimizer` and `g_optimizer` must be two objects: one "
                 "optimizer cannot count the steps of both. "
                 f"Received: {d_optimizer!r} for both"
             )
-        d_variables = [
-            v
-            for level in self.trainable_levels()
-            for v in level.discriminator.variables
-        ]
-        self._training = _Training(objective, chosen, float(ema_decay), seed)
+        pairs = []
+        for level in self.trainable_levels():
+            k = level.index
+            pairs.append((d_optimizers[k], level.discriminator.variables))
+            pairs.append((g_optimizers[k], level.generator.variables))
+        self._training = _Training(
+            d_optimizers,
+            g_optimizers,
+            objective,
+            chosen,
+            float(ema_decay),
+            seed,
+        )
         # `compile` resolves "auto"; what was asked is what gets saved.
         self._training.jit_compile = kwargs.get("jit_compile", "auto")
         super().compile(
-            optimizer=keras.optimizers.MultiOptimizer(
-                _OptimizerPair(d_optimizer, g_optimizer, d_variables)
-            ),
+            optimizer=keras.optimizers.MultiOptimizer(_OptimizerOf(pairs)),
             **kwargs,
         )
 
     def get_compile_config(self):
         if not self.compiled:
             return None
-        d_optimizer, g_optimizer = self.optimizer.optimizers
         return {
-            "d_optimizer": keras.optimizers.serialize(d_optimizer),
-            "g_optimizer": keras.optimizers.serialize(g_optimizer),
+            "d_optimizer": _serialize(self._training.d_optimizers),
+            "g_optimizer": _serialize(self._training.g_optimizers),
             "objective": self._training.objective,
             "levels": list(self._training.levels),
             "ema_decay": self._training.ema_decay,
@@ -184,6 +201,21 @@ class AdversarialModel(keras.Model):
         self.compile(**config)
         # Keras loads an optimizer's weights only into one that is built.
         self.optimizer.build(self.trainable_variables)
+
+    def _optimizers(self, name, identifier):
+        """The optimizer of each level index; one given for all is shared."""
+        known = [level.index for level in self.trainable_levels()]
+        count = len(known)
+        if isinstance(identifier, (list, tuple)):
+            if len(identifier) != count:
+                raise ValueError(
+                    f"`{name}` must be one optimizer or a list of {count}, "
+                    f"one a level, finest first. Received: {identifier!r}"
+                )
+            chosen = [_get_optimizer(one) for one in identifier]
+        else:
+            chosen = [_get_optimizer(identifier)] * count
+        return dict(zip(known, chosen, strict=True))
 
     @property
     def metrics(self):
@@ -208,36 +240,46 @@ class AdversarialModel(keras.Model):
         random = StepRandom(self._training.seed, step)
         bands = self.bands(data, random.at("data"), training=True)
         levels = self._chosen_levels()
-        d_variables = [
-            v for level in levels for v in level.discriminator.trainable_weights
-        ]
-        g_variables = [
-            v for level in levels for v in level.generator.trainable_weights
-        ]
+        d_variables = {
+            level.index: level.discriminator.trainable_weights
+            for level in levels
+        }
+        g_variables = {
+            level.index: level.generator.trainable_weights for level in levels
+        }
         network_variables = (
             self.trainable_variables + self.non_trainable_variables
         )
 
-        def turn(loss_of, variables):
-            """One optimizer's half of the step."""
+        def turn(loss_of, variables_of, optimizers):
+            """One half of the step: the discriminators' or generators'."""
 
             def summed():
                 parts = [loss_of(level) for level in levels]
                 return sum(loss for loss, _ in parts), parts
 
+            variables = [v for vs in variables_of.values() for v in vs]
             chosen = {id(v) for v in variables}
             state = [v for v in network_variables if id(v) not in chosen]
             _, parts, gradients = value_and_gradients(summed, variables, state)
-            return parts, gradients
+            gradient_of = dict(zip(map(id, variables), gradients, strict=True))
+            for one in {id(o): o for o in optimizers.values()}.values():
+                mine = [
+                    v
+                    for k, vs in variables_of.items()
+                    if optimizers[k] is one
+                    for v in vs
+                ]
+                apply_gradients(one, [gradient_of[id(v)] for v in mine], mine)
+            return parts
 
-        d_optimizer, g_optimizer = optimizer.optimizers
         fakes = {
             level.index: ops.stop_gradient(
                 level.generated(bands[level.index], random.at("d"))
             )
             for level in levels
         }
-        d_parts, gradients = turn(
+        d_parts = turn(
             lambda level: level.d_loss(
                 bands[level.index],
                 fakes[level.index],
@@ -245,15 +287,15 @@ class AdversarialModel(keras.Model):
                 random.at("d"),
             ),
             d_variables,
+            self._training.d_optimizers,
         )
-        apply_gradients(d_optimizer, gradients, d_variables)
-        g_parts, gradients = turn(
+        g_parts = turn(
             lambda level: level.g_loss(
                 bands[level.index], self._training.objective, random.at("g")
             ),
             g_variables,
+            self._training.g_optimizers,
         )
-        apply_gradients(g_optimizer, gradients, g_variables)
         for level in levels:
             level.update_average(self._training.ema_decay, step)
         optimizer.iterations.assign_add(1)
@@ -299,3 +341,10 @@ def _get_optimizer(identifier):
     if isinstance(identifier, str) and identifier == "auto":
         return DampedSGD()
     return keras.optimizers.get(identifier)
+
+
+def _serialize(optimizers):
+    """One config if all levels share an optimizer, else a list of them."""
+    chosen = list(optimizers.values())
+    configs = [keras.optimizers.serialize(o) for o in chosen]
+    return configs[0] if len({id(o) for o in chosen}) == 1 else configs

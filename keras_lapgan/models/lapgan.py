@@ -143,6 +143,12 @@ class LAPGAN(AdversarialModel):
         sizes = [self.sizes[0]]
         if source_size is not None:
             sizes.insert(0, _pair(source_size))
+            if any(a < b for a, b in zip(*sizes, strict=True)):
+                raise ValueError(
+                    "`source_size` must not be smaller than the model's "
+                    f"pictures, {sizes[1]}. Received: source_size="
+                    f"{source_size!r}"
+                )
         self._image_spec = inputs.ImageSpec(
             sizes, self.channels, self.num_classes
         )
@@ -213,14 +219,21 @@ class LAPGAN(AdversarialModel):
         if isinstance(x, keras.utils.PyDataset):
             # It has its own order.
             kwargs.setdefault("shuffle", False)
+        if hasattr(x, "epoch"):
+            # `ImageBatches`: its order is a function of the epoch.
+            follow = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: setattr(x, "epoch", epoch)
+            )
+            kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), follow]
         if not self.normalization.is_adapted:
             x = self.adapt(x)
         return super().fit(x, y, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
         """Losses of all trained levels, as `keras.Model.evaluate`."""
-        # `fit` evaluates through here with data it has wrapped itself.
-        if x is not None:
+        # `fit` evaluates through here; it has prepared its data once, and a
+        # generator would lose a batch at each look.
+        if not kwargs.get("_use_cached_eval_dataset"):
             x, y = inputs.prepare(self._image_spec, x, y)
         return super().evaluate(x, y, **kwargs)
 
@@ -244,8 +257,10 @@ class LAPGAN(AdversarialModel):
             `x`, to be used in its place: of a one-way generator, what was
             read here has been put back.
         """
-        if inputs.is_array(x):
-            batches = (x[i : i + 500] for i in range(0, len(x), 500))
+        arrays = inputs.split_batch(x)[0] if isinstance(x, dict) else x
+        if inputs.is_array(arrays):
+            arrays = inputs.as_array(arrays)
+            batches = (arrays[i : i + 500] for i in range(0, len(arrays), 500))
         elif isinstance(x, keras.utils.PyDataset):
             batches = (x[i] for i in range(x.num_batches or max_images))
         elif iter(x) is x:

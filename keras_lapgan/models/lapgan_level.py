@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 from keras import ops
 
 from keras_lapgan.layers.noise import UniformNoise
@@ -132,7 +133,13 @@ class LAPGANLevel(AdversarialModel):
             inputs["condition"] = condition
         if self.num_classes:
             inputs["labels"] = labels
-        return inputs
+        # Keras takes all tensors or none.
+        return {
+            key: ops.convert_to_tensor(x)
+            if isinstance(x, (np.ndarray, list))
+            else x
+            for key, x in inputs.items()
+        }
 
     # === Training ===
 

@@ -6,6 +6,7 @@ from keras_lapgan.presets.preset_folder import load_preset
 from keras_lapgan.presets.preset_folder import save_preset
 from keras_lapgan.presets.registry import get_preset
 from keras_lapgan.presets.registry import list_presets
+from keras_lapgan.presets.registry import published_folder
 from keras_lapgan.presets.scenes_preset import ScenesPreset
 from keras_lapgan.presets.stl10_preset import STL10Preset
 
@@ -19,5 +20,6 @@ __all__ = [
     "get_preset",
     "list_presets",
     "load_preset",
+    "published_folder",
     "save_preset",
 ]

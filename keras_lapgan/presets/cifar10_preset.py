@@ -31,6 +31,7 @@ class CIFAR10Preset(Preset):
         d_units: tuple of 2 ints. Defaults to `(600, 600)`.
         class_conditional: bool. Defaults to False.
         activations: the dense generator's. Defaults to `"relu"`.
+        quick: bool. See `Preset`. Defaults to False.
 
     Reference:
         - Denton et al., 2015, section 4.
@@ -52,6 +53,7 @@ class CIFAR10Preset(Preset):
         d_units=(600, 600),
         class_conditional=False,
         activations="relu",
+        quick=False,
     ):
         super().__init__(
             name,
@@ -59,6 +61,7 @@ class CIFAR10Preset(Preset):
             sizes,
             parameters,
             class_names=CLASS_NAMES if class_conditional else (),
+            quick=quick,
         )
         self.filters = filters
         self.g_units = g_units
@@ -93,12 +96,14 @@ PRESETS = (
         "The paper's LAPGAN of CIFAR-10 with 32 planes, for two cores.",
         parameters=2_447_441,
         filters=32,
+        quick=True,
     ),
     CIFAR10Preset(
         "lapgan_cifar10_class_conditional_small",
         "The paper's CC-LAPGAN of CIFAR-10 with 32 planes, for two cores.",
         parameters=2_491_737,
         filters=32,
+        quick=True,
         class_conditional=True,
     ),
     CIFAR10Preset(

@@ -33,11 +33,10 @@ class LSUNPreset(Preset):
     crop = "center"
     normalization = "per_channel"
     epoch_images = 128_000
+    learning_rate = 0.01
 
     def __init__(self, name, description, sizes, parameters, data, **kwargs):
-        super().__init__(
-            name, description, sizes, parameters, learning_rate=0.01, **kwargs
-        )
+        super().__init__(name, description, sizes, parameters, **kwargs)
         self.data = data
 
     def networks(self, k):

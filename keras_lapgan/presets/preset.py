@@ -1,3 +1,8 @@
+from keras_lapgan.presets.recipes import paper_recipe
+from keras_lapgan.presets.recipes import quick_recipe
+from keras_lapgan.presets.serialized import keras_object
+
+
 class Preset:
     """What defines a published LAPGAN: data, networks and recipe, as data.
 
@@ -12,7 +17,8 @@ class Preset:
             table of presets builds none.
         class_names: tuple of str. Classes of a class-conditional preset.
             Defaults to `()`, unconditional.
-        learning_rate: float. Of both optimizers. Defaults to 0.02.
+        quick: bool. Train by `quick_recipe` and not by the paper's. Defaults
+            to False.
     """
 
     #: The data set's name as `keras_lapgan.datasets.load_images` takes it.
@@ -23,6 +29,8 @@ class Preset:
     crop = "corners"
     normalization = "per_pixel"
     batch_size = 128
+    #: Of the paper's recipe.
+    learning_rate = 0.02
     #: Pictures an epoch, for the learning rate's decay, which counts epochs.
     epoch_images = 45_000
 
@@ -33,14 +41,14 @@ class Preset:
         sizes,
         parameters,
         class_names=(),
-        learning_rate=0.02,
+        quick=False,
     ):
         self.name = name
         self.description = description
         self.sizes = tuple(sizes)
         self.parameters = parameters
         self.class_names = tuple(class_names)
-        self.learning_rate = learning_rate
+        self.quick = quick
 
     @property
     def num_classes(self):
@@ -55,16 +63,10 @@ class Preset:
 
     def recipe(self):
         """Returns the arguments of `LAPGAN.compile`, serialised."""
-        optimizer = {
-            "learning_rate": self.learning_rate,
-            "steps_per_epoch": self.epoch_images // self.batch_size,
-        }
-        return {
-            "d_optimizer": keras_object("training", "DampedSGD", **optimizer),
-            "g_optimizer": keras_object("training", "DampedSGD", **optimizer),
-            "objective": "non_saturating",
-            "ema_decay": 0.999,
-        }
+        steps_per_epoch = self.epoch_images // self.batch_size
+        if self.quick:
+            return quick_recipe(len(self.sizes), steps_per_epoch)
+        return paper_recipe(self.learning_rate, steps_per_epoch)
 
     def config(self):
         """Returns the model's config, as Keras' `config.json` has it."""
@@ -91,16 +93,6 @@ class Preset:
             name=self.name,
         )
         return {**model, "compile_config": self.recipe()}
-
-
-def keras_object(floor, class_name, **config):
-    """An object of this package in Keras' serialised form."""
-    return {
-        "module": f"keras_lapgan.{floor}",
-        "class_name": class_name,
-        "config": config,
-        "registered_name": f"keras_lapgan>{class_name}",
-    }
 
 
 def network(class_name, **config):

@@ -8,6 +8,7 @@ what it is, `model.weights.h5` holds the weights: what
 import hashlib
 import json
 import os
+import warnings
 from pathlib import Path
 
 from keras_lapgan.presets.errors import PresetError
@@ -57,12 +58,22 @@ def load_preset(preset, cls, load_weights=True, **overrides):
             f"Only {', '.join(OVERRIDES)} can be changed in a preset. "
             f"Received: {', '.join(sorted(unknown))}"
         )
+    if not isinstance(config, dict) or "config" not in config:
+        raise PresetError(
+            f"{str(preset)!r} is not a preset of this package: its {CONFIG} "
+            "holds no model."
+        )
     config = {**config, "config": {**config["config"], **overrides}}
     model = _build(config, cls, preset)
     if load_weights:
         _check_weights(folder)
         try:
-            model.load_weights(folder / WEIGHTS)
+            with warnings.catch_warnings():
+                # The optimizers of a preset start afresh, on purpose.
+                warnings.filterwarnings(
+                    "ignore", "Skipping variable loading for optimizer"
+                )
+                model.load_weights(folder / WEIGHTS)
         except (ValueError, OSError, KeyError) as error:
             raise PresetError(
                 f"{str(folder / WEIGHTS)!r} does not fit {CONFIG}: {error}"

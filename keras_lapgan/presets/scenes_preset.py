@@ -35,8 +35,10 @@ class ScenesPreset(LSUNPreset):
     Args:
         name: str.
         description: str.
-        filters: int or None. Planes of the paper's convolutional pairs; None
-            takes the LSUN networks. Defaults to None.
+        parameters: int.
+        filters: int or None. Planes of the paper's convolutional pairs,
+            trained by the quick recipe; None takes the LSUN networks.
+            Defaults to None.
     """
 
     normalization = "per_channel"
@@ -50,6 +52,7 @@ class ScenesPreset(LSUNPreset):
             parameters,
             data="tiny_imagenet_scenes",
             class_names=CLASS_NAMES,
+            quick=filters is not None,
         )
         self.filters = filters
 

@@ -93,10 +93,9 @@ class DampedSGD(keras.optimizers.Optimizer):
         )
         m = ops.where(ops.equal(self.iterations, 0), 0.0, m)
         lr = ops.cast(learning_rate, "float32")
-        lr = ops.maximum(
-            lr * ops.exp(-epoch * math.log1p(self.decay)),
-            self.MIN_LEARNING_RATE,
-        )
+        # The floor is the decay's: a rate set below it, 0 say, stays.
+        floor = ops.minimum(lr, self.MIN_LEARNING_RATE)
+        lr = ops.maximum(lr * ops.exp(-epoch * math.log1p(self.decay)), floor)
         m = ops.cast(m, variable.dtype)
         self.assign(velocity, m * velocity + (1 - m) * gradient)
         self.assign_sub(variable, ops.cast(lr, variable.dtype) * velocity)

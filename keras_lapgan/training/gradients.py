@@ -36,7 +36,14 @@ def value_and_gradients(function, variables, state=()):
         import torch
 
         loss, aux = function()
-        gradients = torch.autograd.grad(loss, [v.value for v in variables])
+        values = [v.value for v in variables]
+        # Torch refuses what the others take: nothing to learn (a frozen
+        # network), and weights that the loss does not use.
+        gradients = (
+            torch.autograd.grad(loss, values, allow_unused=True)
+            if values
+            else []
+        )
         return loss, aux, list(gradients)
 
     import jax

@@ -1,7 +1,5 @@
 """Checks what a user gives to `fit`, before any time is spent on it."""
 
-import itertools
-
 import keras
 import numpy as np
 
@@ -41,7 +39,7 @@ class ImageSpec:
 
     def check(self, images, labels):
         """Raises ValueError unless these arrays can be trained on."""
-        images = _array(images)
+        images = as_array(images)
         self.check_shape(images.shape)
         if not len(images):
             raise ValueError(
@@ -89,7 +87,7 @@ class ImageSpec:
                 f"{wanted}, as `fit(images, labels)` or a data set of "
                 "`(images, labels)`. Received: no labels"
             )
-        labels = _array(labels)
+        labels = as_array(labels)
         if labels.shape not in ((count,), (count, 1)):
             hint = ""
             if labels.shape == (count, self.num_classes):
@@ -149,10 +147,13 @@ def prepare(spec, x, y=None):
             "`fit` needs images: an array, a `tf.data.Dataset` or a "
             "`keras.utils.PyDataset`. Received: x=None"
         )
+    if isinstance(x, dict) and y is None:
+        # All of a TFDS split at once, as `batch_size=-1` gives it.
+        x, y = split_batch(x)
     if is_array(x):
-        x = _array(x)
+        x = as_array(x)
         spec.check(x, y)
-        return x, y
+        return x, as_array(y) if spec.num_classes else None
     if y is not None:
         raise ValueError(
             "A data set brings its own labels: `y` goes with arrays only. "
@@ -162,7 +163,16 @@ def prepare(spec, x, y=None):
         x = _plain_items(spec, x)
     first, x = peek(x)
     spec.check(*split_batch(first))
+    if iter(x) is x:
+        x = _tuples(x)
     return x, None
+
+
+def _tuples(batches):
+    # Of a generator Keras takes tuples alone.
+    for batch in batches:
+        images, labels = split_batch(batch)
+        yield (images,) if labels is None else (images, labels)
 
 
 def _plain_items(spec, dataset):
@@ -199,13 +209,19 @@ def peek(x):
             "a batch"
         )
     if iterator is x:
-        x = itertools.chain([first], iterator)
+        x = _rejoined(first, iterator)
     return first, x
+
+
+def _rejoined(first, rest):
+    # Keras takes generators, but no `itertools.chain`.
+    yield first
+    yield from rest
 
 
 def is_array(x):
     return hasattr(x, "__array__") or isinstance(x, list)
 
 
-def _array(x):
+def as_array(x):
     return x if isinstance(x, np.ndarray) else keras.ops.convert_to_numpy(x)

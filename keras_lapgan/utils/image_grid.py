@@ -1,9 +1,13 @@
 import math
+from pathlib import Path
 
 import numpy as np
 
+from keras_lapgan.utils.files import write_file
+
 _GAP = 2
 _BACKGROUND = 255
+_LEAST_SIDE = 84
 
 
 def image_grid(images, columns=None, scale=1):
@@ -38,31 +42,37 @@ def image_grid(images, columns=None, scale=1):
     return grid
 
 
-def stage_strip(stages, scale=2):
+def stage_strip(stages, scale=None):
     """Lays out how pictures grow: a row each, coarse to fine.
 
     Args:
         stages: list of uint8 arrays `(n, height, width, channels)`, finest
             first, as `LAPGAN.generate(return_pyramid=True)` returns them.
-        scale: int. Enlargement of the finest stage; coarser ones are enlarged
-            to about its size, in squares. Defaults to 2.
+        scale: int or None. Enlargement of the finest stage; coarser ones are
+            enlarged as often as fits into its size. Defaults to the least
+            that makes all stages equally large, of at least 84 pixels.
 
     Returns:
         A uint8 array `(rows, columns, channels)`.
     """
-    count = len(stages[0])
-    side = stages[0].shape[1] * scale
+    count, height, width, channels = stages[0].shape
+    if scale is None:
+        least = math.ceil(_LEAST_SIDE / width)
+        side = math.lcm(*(stage.shape[2] for stage in stages))
+        even = [s for s in range(least, 4 * least) if s * width % side == 0]
+        scale = even[0] if even else least
+    shape = (height * scale, width * scale, channels)
     cells = []
     for i in range(count):
         for stage in reversed(stages):
-            cell = np.full(
-                (side, side, stage.shape[3]), _BACKGROUND, dtype="uint8"
+            cell = np.full(shape, _BACKGROUND, dtype="uint8")
+            fit = min(shape[0] // stage.shape[1], shape[1] // stage.shape[2])
+            image = enlarge(stage[i : i + 1], fit)[0]
+            top = (shape[0] - image.shape[0]) // 2
+            left = (shape[1] - image.shape[1]) // 2
+            cell[top : top + image.shape[0], left : left + image.shape[1]] = (
+                image
             )
-            image = enlarge(stage[i : i + 1], side // stage.shape[1])[0]
-            top = (side - image.shape[0]) // 2
-            left = (side - image.shape[1]) // 2
-            height, width = image.shape[:2]
-            cell[top : top + height, left : left + width] = image
             cells.append(cell)
     return image_grid(np.stack(cells), columns=len(stages))
 
@@ -78,4 +88,5 @@ def save_png(path, image):
 
     if image.shape[2] == 1:
         image = image[:, :, 0]
-    Image.fromarray(image).save(path, format="PNG")
+    picture = Image.fromarray(image)
+    write_file(Path(path), lambda file: picture.save(file, format="PNG"))

@@ -135,6 +135,15 @@ def test_failed_download_says_what_to_do(monkeypatch, tmp_path):
     with pytest.raises(DataError, match="no route to host.*TFDS_DATA_DIR"):
         load_images("stl10")
 
+    def no_name(host, port):
+        raise OSError("name not known")
+
+    Builder.url_infos = {"http://host.example/a.tar.gz": None}
+    monkeypatch.setattr(tfds_source.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(tfds_source.socket, "getaddrinfo", no_name)
+    with pytest.raises(DataError, match="host.example is not found"):
+        load_images("stl10")
+
 
 def test_real_cifar10():
     if not os.environ.get("TFDS_DATA_DIR"):

@@ -1,0 +1,67 @@
+"""Keras and its backend, as the command line starts them."""
+
+import contextlib
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+_BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def choose_backend():
+    """Sets `KERAS_BACKEND` where Keras would ask for one that is missing."""
+    if os.environ.get("KERAS_BACKEND"):
+        return
+    backend = "tensorflow"
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        backend = json.loads((home / "keras.json").read_text())["backend"]
+    if find_spec(backend):
+        return
+    for backend in _BACKENDS:
+        if find_spec(backend):
+            os.environ["KERAS_BACKEND"] = backend
+            return
+
+
+def import_keras(seed=None):
+    """Imports Keras and its backend, without what TensorFlow prints then.
+
+    While it is imported, TensorFlow's C++ code writes a dozen lines to file
+    descriptor 2 before it reads `TF_CPP_MIN_LOG_LEVEL`; `KERAS_LAPGAN_DEBUG`
+    lets them through.
+
+    Args:
+        seed: int or None. Given to `keras.utils.set_random_seed`, which
+            imports TensorFlow whatever the backend. Defaults to None.
+
+    Returns:
+        The module `keras`.
+    """
+    choose_backend()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    debug = os.environ.get("KERAS_LAPGAN_DEBUG")
+    with contextlib.nullcontext() if debug else _silent_stderr():
+        import keras
+
+        if seed is not None:
+            keras.utils.set_random_seed(seed % 2**32)
+    return keras
+
+
+@contextlib.contextmanager
+def _silent_stderr():
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # Started with stderr closed: nothing to silence.
+        yield
+        return
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,253 @@
+import csv
+import errno
+import json
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_lapgan import LAPGAN
+from keras_lapgan.callbacks import RunCheckpoint
+from keras_lapgan.callbacks import SaveError
+from keras_lapgan.callbacks.run_checkpoint import append_log
+from keras_lapgan.callbacks.run_checkpoint import latest_checkpoint
+
+
+class Signal(keras.callbacks.Callback):
+    """Sends this process a signal after some steps."""
+
+    def __init__(self, *steps, number=signal.SIGINT):
+        super().__init__()
+        self.steps = steps
+        self.number = number
+        self.seen = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen += 1
+        if self.seen in self.steps:
+            os.kill(os.getpid(), self.number)
+
+
+def fit(model, images, checkpoint, *others, epochs=1):
+    try:
+        model.fit(
+            images,
+            batch_size=8,
+            epochs=epochs,
+            verbose=0,
+            shuffle=False,
+            callbacks=[*others, checkpoint],
+        )
+    finally:
+        checkpoint.close()
+
+
+def weights(model):
+    return [keras.ops.convert_to_numpy(v) for v in model.weights]
+
+
+def temporary_files(folder):
+    return [str(p) for p in Path(folder).rglob("*") if ".tmp" in p.name]
+
+
+@pytest.fixture(autouse=True)
+def signals_given_back():
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    assert after == before
+
+
+def test_an_epoch_leaves_a_preset_a_checkpoint_and_a_log(
+    tmp_path, make_model, images
+):
+    folder = tmp_path / "runs" / "a"
+    model = make_model()
+    checkpoint = RunCheckpoint(folder, 3, {"data": "noise"})
+    fit(model, images, checkpoint, epochs=2)
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert metadata["data"] == "noise"
+    assert (metadata["epochs"], metadata["steps"]) == (2, 0)
+    names = [file.name for file in (folder / "checkpoint").iterdir()]
+    assert names == ["epoch_0002_step_000000.keras"]
+    with open(folder / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["d_loss_0"]) > 0
+    expected = model.generate(2, seed=1)
+    from_preset = LAPGAN.from_preset(folder)
+    np.testing.assert_array_equal(from_preset.generate(2, seed=1), expected)
+    loaded = keras.saving.load_model(latest_checkpoint(folder)[0])
+    assert all(map(np.array_equal, weights(loaded), weights(model)))
+    assert int(loaded.optimizer.iterations) == 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_after_the_step(
+    tmp_path, make_model, images, number
+):
+    model = make_model()
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, images, checkpoint, Signal(5, number=number), epochs=3)
+    assert checkpoint.saved and checkpoint.signal == number
+    path, epochs, steps = latest_checkpoint(tmp_path)
+    assert (epochs, steps) == (1, 2)
+    loaded = keras.saving.load_model(path)
+    assert all(map(np.array_equal, weights(loaded), weights(model)))
+    assert int(loaded.optimizer.iterations) == 5
+
+
+def test_an_interrupt_in_the_last_step_of_an_epoch_ends_it(
+    tmp_path, make_model, images
+):
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), images, checkpoint, Signal(3), epochs=2)
+    assert checkpoint.saved
+    assert latest_checkpoint(tmp_path)[1:] == (1, 0)
+    assert (tmp_path / "log.csv").read_text().count("\n") == 2
+
+
+def test_an_interrupt_in_the_last_step_of_all_is_too_late(
+    tmp_path, make_model, images
+):
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    fit(make_model(), images, checkpoint, Signal(3))
+    assert latest_checkpoint(tmp_path)[1:] == (1, 0)
+
+
+def test_a_second_interrupt_ends_at_once(tmp_path, make_model, images):
+    class Twice(Signal):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch)
+            super().on_train_batch_end(batch)
+
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), images, checkpoint, Twice(1, 2))
+    assert not checkpoint.saved
+    assert latest_checkpoint(tmp_path) is None
+
+
+def test_the_first_epoch_of_a_resumed_run_counts_what_was_skipped(
+    tmp_path, make_model, images
+):
+    checkpoint = RunCheckpoint(tmp_path, 5, skipped=2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), images, checkpoint, Signal(2), epochs=2)
+    assert latest_checkpoint(tmp_path)[1:] == (0, 4)
+
+
+def test_another_thread_trains_without_signals(tmp_path, make_model, images):
+    errors = []
+
+    def train():
+        try:
+            fit(make_model(), images, RunCheckpoint(tmp_path, 3))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert errors == []
+    assert latest_checkpoint(tmp_path)[1:] == (1, 0)
+
+
+@pytest.mark.parametrize("method", ["save", "save_weights"])
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_a_save_that_fails_half_way_keeps_the_one_before(
+    tmp_path, make_model, images, monkeypatch, method, error
+):
+    model = make_model()
+    fit(model, images, RunCheckpoint(tmp_path, 3))
+    path = latest_checkpoint(tmp_path)[0]
+    kept = path.read_bytes()
+    line = "file write\nfailed, errno = 28"
+
+    def fails(self, filepath, *args, **kwargs):
+        Path(filepath).write_bytes(b"half")
+        raise error(line)
+
+    monkeypatch.setattr(type(model), method, fails)
+    with pytest.raises(SaveError, match="Could not save.*write failed, errno"):
+        fit(model, images, RunCheckpoint(tmp_path, 3), epochs=1)
+    assert path.read_bytes() == kept
+    assert temporary_files(tmp_path) == []
+    monkeypatch.undo()
+    assert isinstance(LAPGAN.from_preset(tmp_path), LAPGAN)
+
+
+def test_a_disk_too_full_is_seen_before_anything_is_written(
+    tmp_path, make_model, images, monkeypatch
+):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage._replace(free=1000)
+    )
+    with pytest.raises(SaveError, match="MB are needed and 0 MB are free"):
+        fit(make_model(), images, RunCheckpoint(tmp_path / "a", 3))
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_the_room_that_is_asked_for_is_what_a_save_takes(
+    tmp_path, make_model, images, monkeypatch
+):
+    usage = shutil.disk_usage(tmp_path)
+    model = make_model()
+    fit(model, images, RunCheckpoint(tmp_path, 3))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage._replace(free=0)
+    )
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    checkpoint.set_model(model)
+    with pytest.raises(OSError) as caught:
+        checkpoint._check_room()
+    assert caught.value.errno == errno.ENOSPC
+    values = sum(v.size for v in weights(model))
+    assert float(caught.value.strerror.split()[0]) >= 8 * values // 10**6
+
+
+def test_a_user_s_file_beside_the_checkpoint_stays(
+    tmp_path, make_model, images
+):
+    (tmp_path / "checkpoint").mkdir(parents=True)
+    (tmp_path / "checkpoint" / "notes.txt").write_text("mine")
+    (tmp_path / "checkpoint" / "epoch_0009_step_000000.keras").touch()
+    fit(make_model(), images, RunCheckpoint(tmp_path, 3))
+    assert sorted(f.name for f in (tmp_path / "checkpoint").iterdir()) == [
+        "epoch_0001_step_000000.keras",
+        "notes.txt",
+    ]
+
+
+def test_a_log_s_epoch_done_again_replaces_its_line(tmp_path):
+    for epoch, loss in ((1, 0.5), (2, 0.25), (3, 0.125), (2, 1.0)):
+        append_log(tmp_path, epoch, {"d_loss": loss})
+    assert (tmp_path / "log.csv").read_text().split() == [
+        "epoch,d_loss",
+        "1,0.5",
+        "2,1",
+    ]
+
+
+def test_latest_checkpoint(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for name in (
+        "epoch_0001_step_000000.keras",
+        "epoch_0001_step_000040.keras",
+        ".tmp_epoch_0002_step_000000.keras",
+        "epoch_10000_step_000000.txt",
+    ):
+        (folder / name).touch()
+    path, epochs, steps = latest_checkpoint(tmp_path)
+    assert path.name == "epoch_0001_step_000040.keras"
+    assert (epochs, steps) == (1, 40)

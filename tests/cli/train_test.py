@@ -1,0 +1,246 @@
+import csv
+import errno
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_lapgan import LAPGAN
+from keras_lapgan import callbacks
+from keras_lapgan.callbacks import run_checkpoint
+
+SHORT = ("--data", "sample", "--steps-per-epoch", 3, "--batch-size", 4)
+
+
+def weights(folder):
+    return LAPGAN.from_preset(folder).get_weights()
+
+
+def interrupt_at(monkeypatch, step, number=signal.SIGINT):
+    """Sends this process a signal in a step of the whole run."""
+    end = callbacks.TrainingProgress.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        end(self, batch, logs)
+        if self.done == step:
+            os.kill(os.getpid(), number)
+
+    # The progress comes after the checkpoint: it sees the signal a step later.
+    monkeypatch.setattr(
+        callbacks.TrainingProgress, "on_train_batch_end", on_train_batch_end
+    )
+
+
+def test_leaves_a_run_folder(run, preset, tmp_path):
+    result = run("train", preset, *SHORT, "--epochs", 2, "--output", "runs/a")
+    assert result.exit_code == 0, result.output
+    assert "2 epochs: runs/a" in result.stdout
+    assert "step 6/6 (epoch 2.00) d_loss" in result.stderr
+    folder = tmp_path / "runs" / "a"
+    assert sorted(os.listdir(folder)) == [
+        "checkpoint",
+        "command.txt",
+        "config.json",
+        "log.csv",
+        "metadata.json",
+        "model.weights.h5",
+        "samples",
+    ]
+    assert (folder / "command.txt").read_text() == (
+        f"keras-lapgan train {preset} --data sample --steps-per-epoch 3 "
+        "--batch-size 4 --epochs 2 --output runs/a\n"
+    )
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert metadata["data"] == "sample"
+    assert (metadata["epochs"], metadata["planned_epochs"]) == (2, 2)
+    with open(folder / "log.csv") as file:
+        assert len(list(csv.DictReader(file))) == 2
+    assert len(os.listdir(folder / "samples")) == 4
+    with Image.open(folder / "samples" / "epoch_0002_stage_0.png") as image:
+        assert image.size == (8 * 34 + 2, 8 * 34 + 2)
+    moved = [
+        not np.array_equal(a, b)
+        for a, b in zip(weights(preset), weights(folder), strict=True)
+    ]
+    assert any(moved)
+
+
+@pytest.mark.parametrize("step, saved", [(1, (0, 2)), (3, (1, 0))])
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
+    run, preset, monkeypatch, step, saved
+):
+    run("train", preset, *SHORT, "--epochs", 2, "--output", "whole")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step)
+        result = run("train", preset, *SHORT, "--epochs", 2, "--output", "a")
+    assert result.exit_code == 130
+    assert f"train {preset} --output a --resume" in result.stderr
+    assert run_checkpoint.latest_checkpoint("a")[1:] == saved
+    # Settings come from the run.
+    result = run("train", preset, "--output", "a", "--resume")
+    assert result.exit_code == 0, result.output
+    for a, b in zip(weights("whole"), weights("a"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with open("a/log.csv") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+    with open("a/command.txt") as file:
+        assert len(file.readlines()) == 2
+
+
+def test_more_epochs_for_a_finished_run(run, fails, trained):
+    error = fails("train", "a", "--resume", code=2)
+    assert "done 1 epochs already; ask for more with --epochs" in error
+    error = fails("train", "a", "--resume", "--epochs", 2, "--seed", 3, code=2)
+    assert "--seed stays as the run was begun, with 0" in error
+    error = fails("train", "gan_cifar10", "--output", "a", "--resume", code=2)
+    assert "the run at 'a' is of" in error and "'gan_cifar10'" in error
+    result = run("train", "a", "--resume", "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert run_checkpoint.latest_checkpoint("a")[1:] == (2, 0)
+
+
+def test_a_run_as_the_start_of_another(run, fails, trained):
+    error = fails("train", "a", "--output", "a", "--overwrite", code=2)
+    assert "cannot go on into its own folder" in error
+    # The data set is the first run's.
+    result = run(
+        "train", "a", *SHORT[2:], "--epochs", 1, "--levels", 0, "--output", "b"
+    )
+    assert result.exit_code == 0, result.output
+    with open("b/log.csv") as file:
+        header = next(csv.reader(file))
+    assert "d_loss_0" in header and "d_loss_1" not in header
+    a, b = LAPGAN.from_preset("a"), LAPGAN.from_preset("b")
+    for k, same in ((0, False), (1, True)):
+        pairs = zip(
+            a.level(k).generator.get_weights(),
+            b.level(k).generator.get_weights(),
+            strict=True,
+        )
+        assert all(np.array_equal(x, y) for x, y in pairs) is same
+
+
+def test_classes_are_called_as_in_the_data(run, class_preset):
+    result = run("train", class_preset, *SHORT, "--epochs", 1, "--output", "a")
+    assert result.exit_code == 0, result.output
+    model = LAPGAN.from_preset("a")
+    assert model.class_names[3] == "cat"
+
+
+def test_adapts_to_all_pictures_however_few_steps(run, preset):
+    run("train", preset, *SHORT, "--epochs", 1, "--output", "a")
+    from keras_lapgan.datasets import load_images
+
+    mean = LAPGAN.from_preset("a").normalization.mean
+    images = load_images("sample", size=20).read(range(1000))
+    np.testing.assert_allclose(
+        np.ravel(mean), images.mean((0, 1, 2)), rtol=0.05
+    )
+
+
+def test_overwrite_replaces_a_run_and_nothing_else(run, fails, preset, trained):
+    Path("a/samples/epoch_0002_stage_0.png").touch()
+    with open("a/notes.txt", "w") as file:
+        file.write("mine")
+    again = ("train", preset, *SHORT, "--epochs", 1, "--output", "a")
+    assert "'a' exists. Choose another --output" in fails(*again, code=2)
+    result = run(*again, "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert os.listdir("a/checkpoint") == ["epoch_0001_step_000000.keras"]
+    assert len(os.listdir("a/samples")) == 2
+    assert os.path.exists("a/notes.txt")
+    os.mkdir("mine")
+    with open("mine/thesis.tex", "w") as file:
+        file.write("years")
+    error = fails(*again[:-1], "mine", "--overwrite", code=2)
+    assert "'mine' is not what this command writes" in error
+    error = fails(*again[:-1], "mine/thesis.tex", "--overwrite", code=2)
+    assert "'mine/thesis.tex' is not what this command writes" in error
+    error = fails(*again[:-1], "mine/thesis.tex/a", code=2)
+    assert "is a file, not a folder" in error
+
+
+@pytest.mark.parametrize(
+    "args, code, message",
+    [
+        (["lapgan_cifar1"], 1, "'lapgan_cifar1'. Did you mean lapgan_cifar10"),
+        (["./nowhere"], 1, "no folder called './nowhere'"),
+        (["TINY"], 2, "--data: name the pictures to train on"),
+        (["TINY", "--data", "sampel"], 1, "Did you mean sample"),
+        (["TINY", *SHORT, "--levels", "a"], 2, "'--levels': numbers with"),
+        (["TINY", *SHORT, "--levels", "7"], 2, "0 (finest) to 1 (coarsest)"),
+        (["TINY", *SHORT, "--split", "test"], 1, "split='test'"),
+        (["TINY", *SHORT, "--batch-size", 2000], 1, "batch_size=2000"),
+        (["TINY", *SHORT, "--resize", "none"], 1, "20"),
+        (["TINY", *SHORT, "--resume"], 2, "there is no run at"),
+        (["TINY", *SHORT, "--resume", "--overwrite"], 2, "exclude each other"),
+        (
+            ["lapgan_scenes_small", *SHORT],
+            2,
+            "over 24 classes; 'sample' has 10",
+        ),
+        (["TINY", "--data", "EMPTY"], 1, "holds no images"),
+    ],
+)
+def test_mistakes_end_in_one_line(fails, preset, tmp_path, args, code, message):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    places = {"TINY": preset, "EMPTY": empty}
+    args = [places.get(arg, arg) for arg in args]
+    error = fails("train", *args, "--output", "a", code=code)
+    assert message in error
+
+
+def test_a_run_without_a_checkpoint(fails, preset, tmp_path):
+    (tmp_path / "a").mkdir()
+    error = fails("train", preset, "--output", "a", "--resume", code=2)
+    assert "'a' has no checkpoint to resume. Start it again" in error
+
+
+def test_a_checkpoint_that_is_cut_off(fails, trained):
+    path = run_checkpoint.latest_checkpoint("a")[0]
+    path.write_bytes(path.read_bytes()[:5000])
+    error = fails("train", "a", "--resume", "--epochs", 2, code=1)
+    assert str(path) in error and "cannot be read" in error
+    assert len(error) < 500
+
+
+def test_pictures_that_became_fewer(run, fails, preset):
+    pictures = np.random.default_rng(0).integers(0, 255, (12, 20, 20, 3))
+    np.save("data.npy", pictures.astype("uint8"))
+    args = ("train", preset, "--data", "data.npy", "--batch-size", 4)
+    run(*args, "--epochs", 1, "--output", "a")
+    np.save("data.npy", pictures[:8].astype("uint8"))
+    error = fails("train", "a", "--resume", "--epochs", 2, code=2)
+    assert "begun with 12 pictures; 'data.npy' has 8" in error
+
+
+def no_room(*args):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_at_the_first_save(fails, preset, monkeypatch):
+    monkeypatch.setattr(run_checkpoint, "save_preset", no_room)
+    error = fails("train", preset, *SHORT, "--output", "a", code=1)
+    assert "Could not save to 'a': No space left on device." in error
+
+
+def test_a_full_disk_later(fails, trained, monkeypatch):
+    monkeypatch.setattr(run_checkpoint, "save_preset", no_room)
+    error = fails("train", "a", "--resume", "--epochs", 2, code=1)
+    assert "Could not save to 'a': No space left on device." in error
+    assert "The checkpoint before is kept" in error
+    assert run_checkpoint.latest_checkpoint("a")[1:] == (1, 0)
+
+
+def test_bfloat16(run, preset):
+    result = run(
+        *("train", preset, *SHORT, "--epochs", 1, "--output", "a"),
+        *("--precision", "bfloat16"),
+    )
+    assert result.exit_code == 0, result.output
+    assert all(np.isfinite(w).all() for w in weights("a"))

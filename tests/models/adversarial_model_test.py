@@ -1,0 +1,303 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_lapgan import LAPGAN
+from keras_lapgan.training.damped_sgd import DampedSGD
+from keras_lapgan.training.objectives import OBJECTIVES
+
+SGD = keras.optimizers.SGD
+ROLES = ("generator", "discriminator", "ema_generator")
+
+
+def networks(tiny, model, k):
+    """The arrays of level `k` by role."""
+    return {role: tiny.arrays(getattr(model.level(k), role)) for role in ROLES}
+
+
+def learned(model, k, role):
+    variables = getattr(model.level(k), role).trainable_variables
+    return [ops.convert_to_numpy(v) for v in variables]
+
+
+# === Who moves whom ===
+
+
+@pytest.mark.parametrize("moving", ["discriminator", "generator"])
+def test_a_step_moves_one_network_and_leaves_the_other(tiny, moving):
+    rates = {"discriminator": 0.0, "generator": 0.0, moving: 0.1}
+    model = tiny.model()
+    model.compile(
+        SGD(rates["discriminator"]), SGD(rates["generator"]), **tiny.quick
+    )
+    before = [networks(tiny, model, k) for k in range(2)]
+    tiny.steps(model, tiny.images(), count=2)
+    still = ({"discriminator", "generator"} - {moving}).pop()
+    for k in range(2):
+        after = networks(tiny, model, k)
+        assert tiny.same(after[still], before[k][still])
+        assert not tiny.same(after[moving], before[k][moving])
+        moved = tiny.same(after["ema_generator"], before[k]["ema_generator"])
+        assert moved == (moving == "discriminator")
+
+
+def test_every_weight_learns(tiny):
+    model = tiny.model(num_classes=3)
+    model.compile("adam", "adam", **tiny.quick)
+    before = [[learned(model, k, r) for r in ROLES[:2]] for k in range(2)]
+    tiny.steps(model, tiny.images(), tiny.labels(), count=2)
+    for k in range(2):
+        for role, arrays in zip(ROLES, before[k], strict=False):
+            for a, b in zip(learned(model, k, role), arrays, strict=True):
+                assert not np.array_equal(a, b), (k, role, a.shape)
+
+
+def test_levels_that_are_not_asked_for_stay(tiny):
+    model = tiny.model(sizes=(16, 8, 4))
+    model.compile("adam", "adam", levels=(1,), **tiny.quick)
+    before = [networks(tiny, model, k) for k in range(3)]
+    history = tiny.steps(model, tiny.images(size=16), count=2)
+    for k in range(3):
+        after = networks(tiny, model, k)
+        for role in ROLES:
+            assert tiny.same(after[role], before[k][role]) == (k != 1)
+    assert set(history.history) == {
+        "d_loss",
+        "g_loss",
+        "d_loss_1",
+        "g_loss_1",
+        "d_accuracy_1",
+    }
+
+
+def test_one_by_one_is_together(tiny):
+    images = tiny.images(24, size=10)
+    together, alone = (tiny.model(source_size=10, flip=True) for _ in range(2))
+    together.compile(seed=5, **tiny.quick)
+    tiny.steps(together, images, count=3)
+    for k in (1, 0):
+        alone.compile(levels=[k], seed=5, **tiny.quick)
+        tiny.steps(alone, images, count=3)
+    for k in range(2):
+        for role in ROLES:
+            for a, b in zip(
+                learned(together, k, role), learned(alone, k, role), strict=True
+            ):
+                np.testing.assert_allclose(a, b, atol=1e-6)
+    assert not tiny.same(
+        learned(together, 0, "generator"), learned(tiny.model(), 0, "generator")
+    )
+
+
+def test_the_seed_decides(tiny):
+    results = []
+    for seed in (1, 1, 2):
+        model = tiny.model()
+        model.compile(seed=seed, **tiny.quick)
+        tiny.steps(model, tiny.images(), count=1)
+        results.append(learned(model, 0, "discriminator"))
+    assert tiny.same(results[0], results[1])
+    assert not tiny.same(results[0], results[2])
+
+
+def test_the_discriminator_looks_at_the_condition(tiny):
+    level = tiny.model(sizes=(9, 4), filters=4).level(0)
+    band = np.random.default_rng(0).normal(size=(3, 9, 9, 3))
+    band = band.astype("float32")
+    zero = ops.convert_to_numpy(level.score(band, 0 * band))
+    assert zero.shape == (3, 1)
+    other = ops.convert_to_numpy(level.score(band, 0 * band + 0.5))
+    assert (zero != other).all()
+
+
+def test_frozen_networks_stay(tiny):
+    model = tiny.model(sizes=(4,))
+    model.level(0).discriminator.trainable = False
+    model.compile("adam", "adam", **tiny.quick)
+    before = networks(tiny, model, 0)
+    tiny.steps(model, tiny.images(size=4), count=1)
+    after = networks(tiny, model, 0)
+    assert tiny.same(after["discriminator"], before["discriminator"])
+    assert not tiny.same(after["generator"], before["generator"])
+
+
+# === The formula of a step ===
+
+
+def test_first_d_step_by_hand(tiny):
+    """Half real, half generated; one mean; the undamped first step."""
+    model = tiny.model(sizes=(4,))
+    level = model.level(0)
+    # So that D's gradient does not depend on noise or masks: G is constant,
+    # and D is linear, its hidden layers being out of play.
+    constant = level.generator.get_layer("output")
+    constant.kernel.assign(np.zeros(constant.kernel.shape))
+    constant.bias.assign(np.full(constant.bias.shape, 0.25))
+    output = level.discriminator.get_layer("output")
+    output.kernel.assign(np.zeros(output.kernel.shape))
+    output.bias.assign([0.7])
+    model.compile(DampedSGD(0.1), DampedSGD(0.0), **tiny.quick)
+    history = tiny.steps(model, tiny.images(8, size=4), count=1).history
+    # All logits are 0.7.
+    d_loss = (np.log1p(np.exp(-0.7)) + np.log1p(np.exp(0.7))) / 2
+    assert history["d_loss"][0] == pytest.approx(d_loss, rel=1e-5)
+    assert history["d_accuracy_0"][0] == 0.5
+    sigmoid = 1 / (1 + np.exp(-0.7))
+    gradient = (-(1 - sigmoid) + sigmoid) / 2
+    bias = float(ops.convert_to_numpy(output.bias)[0])
+    assert bias == pytest.approx(0.7 - 0.1 * gradient, rel=1e-5)
+    # G's turn comes after D's step.
+    g_loss = np.log1p(np.exp(-bias))
+    assert history["g_loss"][0] == pytest.approx(g_loss, rel=1e-4)
+
+
+def test_steps_count(tiny):
+    model = tiny.model()
+    model.compile(**tiny.quick)
+    tiny.steps(model, tiny.images(), count=3)
+    optimizers = [model.optimizer, *model.optimizer.optimizers]
+    assert [int(o.iterations) for o in optimizers] == [3, 3, 3]
+
+
+def test_an_optimizer_for_each_level(tiny):
+    model = tiny.model()
+    model.compile([SGD(0.0), SGD(0.1)], [SGD(0.1), SGD(0.0)], **tiny.quick)
+    before = [networks(tiny, model, k) for k in range(2)]
+    tiny.steps(model, tiny.images())
+    for k, still in enumerate(("discriminator", "generator")):
+        after = networks(tiny, model, k)
+        for role in ("discriminator", "generator"):
+            same = tiny.same(after[role], before[k][role])
+            assert same == (role == still)
+    config = model.get_compile_config()
+    rates = [one["config"]["learning_rate"] for one in config["d_optimizer"]]
+    assert rates == pytest.approx([0.0, 0.1])
+    with pytest.raises(
+        ValueError, match="`d_optimizer` must be one.*list of 2"
+    ):
+        model.compile([SGD()], "sgd")
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.15, 0.999])
+def test_ema_decay(tiny, decay):
+    model = tiny.model(sizes=(4,))
+    model.compile("sgd", SGD(1.0), ema_decay=decay, **tiny.quick)
+    average = tiny.arrays(model.level(0).ema_generator)
+    for t in range(3):
+        model.train_on_batch(tiny.images(8, size=4, seed=t))
+        keep = min(decay, (1 + t) / (10 + t))
+        now = tiny.arrays(model.level(0).generator)
+        average = [
+            keep * a + (1 - keep) * b for a, b in zip(average, now, strict=True)
+        ]
+    found = tiny.arrays(model.level(0).ema_generator)
+    for a, b in zip(found, average, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_objectives_train(tiny, objective):
+    model = tiny.model(sizes=(4,))
+    model.compile(objective=objective, **tiny.quick)
+    before = networks(tiny, model, 0)
+    history = tiny.steps(model, tiny.images(size=4), count=1).history
+    assert np.isfinite([v[0] for v in history.values()]).all()
+    after = networks(tiny, model, 0)
+    assert not any(tiny.same(after[role], before[role]) for role in ROLES)
+
+
+# === Logs ===
+
+
+def test_logs(tiny):
+    model = tiny.model()
+    model.compile(**tiny.quick)
+    history = tiny.steps(
+        model, tiny.images(), count=2, validation_data=tiny.images(seed=1)
+    ).history
+    assert {name for name in history if not name.startswith("val_")} == {
+        name[4:] for name in history if name.startswith("val_")
+    }
+    for name in ("d_loss", "g_loss", "val_d_loss", "val_g_loss"):
+        mean = (history[f"{name}_0"][0] + history[f"{name}_1"][0]) / 2
+        assert history[name][0] == pytest.approx(mean, rel=1e-5)
+    assert 0 <= history["d_accuracy_0"][0] <= 1
+
+
+def test_evaluate_changes_nothing_and_repeats(tiny):
+    model = tiny.model(source_size=10)
+    model.compile(**tiny.quick)
+    tiny.steps(model, tiny.images(size=10), count=1)
+    before = tiny.arrays(model)
+    optimizer = [ops.convert_to_numpy(v) for v in model.optimizer.variables]
+    images = tiny.images(size=10, seed=1)
+    first, second = (
+        model.evaluate(images, batch_size=8, verbose=0, return_dict=True)
+        for _ in range(2)
+    )
+    assert first == second and first["d_loss"] > 0
+    assert tiny.same(tiny.arrays(model), before)
+    assert tiny.same(
+        [ops.convert_to_numpy(v) for v in model.optimizer.variables], optimizer
+    )
+
+
+# === compile ===
+
+
+def test_the_recipe_of_the_paper_is_the_default(tiny):
+    model = tiny.model()
+    config = model.get_compile_config()
+    for name in ("d_optimizer", "g_optimizer"):
+        assert config[name]["class_name"] == "DampedSGD"
+    assert config["objective"] == "non_saturating"
+    assert config["levels"] == [0, 1]
+    assert config["jit_compile"] == "auto"
+
+
+def test_compile_config_round_trip(tiny):
+    model = tiny.model()
+    model.compile(
+        keras.optimizers.Adam(0.25),
+        keras.optimizers.RMSprop(),
+        objective="hinge",
+        levels={1},
+        ema_decay=0.5,
+        seed=9,
+    )
+    config = model.get_compile_config()
+    copy = LAPGAN.from_config(model.get_config())
+    copy.compile_from_config(config)
+    found = copy.get_compile_config()
+    for name, value in config.items():
+        if not name.endswith("optimizer"):
+            assert found[name] == value
+    d_optimizer, g_optimizer = copy.optimizer.optimizers
+    assert isinstance(d_optimizer, keras.optimizers.Adam)
+    assert isinstance(g_optimizer, keras.optimizers.RMSprop)
+    assert float(d_optimizer.learning_rate) == 0.25
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"objective": "l1"}, "must be one of.*Received: objective='l1'"),
+        ({"levels": [2]}, r"some of \[0, 1\].*Received: levels=\[2\]"),
+        ({"levels": []}, r"Received: levels=\[\]"),
+        ({"ema_decay": 1.0}, "Received: ema_decay=1.0"),
+        ({"loss": "mse", "metrics": []}, "Received: loss, metrics"),
+    ],
+)
+def test_bad_arguments_leave_the_model_as_it_was(tiny, arguments, message):
+    model = tiny.model()
+    config = model.get_compile_config()
+    with pytest.raises(ValueError, match=message):
+        model.compile(**arguments)
+    assert model.get_compile_config() == config
+
+
+def test_one_optimizer_twice(tiny):
+    optimizer = SGD(0.1)
+    with pytest.raises(ValueError, match="must be two objects"):
+        tiny.model().compile(optimizer, optimizer)

@@ -1,0 +1,174 @@
+import json
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_lapgan import LAPGAN
+from keras_lapgan import PresetError
+from keras_lapgan.presets import save_preset
+from keras_lapgan.presets.preset_folder import read_metadata
+from keras_lapgan.presets.preset_folder import sha256
+from keras_lapgan.presets.preset_folder import write_file
+
+
+@pytest.fixture
+def saved(tiny, tmp_path):
+    """A trained model and its folder."""
+    model = tiny.model(
+        num_classes=3,
+        source_size=10,
+        normalization="per_pixel",
+        class_names=["a", "b", "c"],
+    )
+    model.compile("adam", "adam", objective="hinge", **tiny.quick)
+    tiny.steps(model, tiny.images(size=10), tiny.labels())
+    folder = tmp_path / "mine"
+    model.save_to_preset(folder)
+    return model, folder
+
+
+def test_round_trip(tiny, saved):
+    model, folder = saved
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "metadata.json",
+        "model.weights.h5",
+    ]
+    for preset in (folder, str(folder)):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Skipping")
+            copy = LAPGAN.from_preset(preset)
+        assert tiny.same(tiny.arrays(copy), tiny.arrays(model))
+        np.testing.assert_array_equal(
+            copy.generate(4, seed=1), model.generate(4, seed=1)
+        )
+    assert copy.get_config() == model.get_config()
+    config, expected = copy.get_compile_config(), model.get_compile_config()
+    assert config["objective"] == "hinge"
+    assert config.keys() == expected.keys()
+    copy.compile(**tiny.quick)
+    tiny.steps(copy, tiny.images(size=10), tiny.labels())
+
+
+def test_no_weights_asked_for(tiny, saved):
+    model, folder = saved
+    (folder / "model.weights.h5").unlink()
+    copy = LAPGAN.from_preset(folder, load_weights=False, flip=True)
+    assert copy.flip and copy.sizes == model.sizes
+    assert not tiny.same(tiny.arrays(copy), tiny.arrays(model))
+    with pytest.raises(PresetError, match="no trained weights"):
+        LAPGAN.from_preset(folder)
+
+
+def test_metadata(tiny, saved):
+    model, folder = saved
+    metadata = read_metadata(folder)
+    assert metadata["format_version"] == 1
+    assert metadata["keras_version"] == keras.__version__
+    assert metadata["parameter_count"] == model.count_params()
+    assert metadata["weights_sha256"] == sha256(folder / "model.weights.h5")
+    save_preset(model, folder, {"data": "cifar10", "epochs": 3})
+    assert read_metadata(folder)["epochs"] == 3
+
+
+def test_keras_opens_it(tiny, saved):
+    model, folder = saved
+    copy = keras.saving.load_model(folder)
+    assert type(copy) is LAPGAN
+    assert tiny.same(tiny.arrays(copy), tiny.arrays(model))
+    # Keras takes the optimizers up as well.
+    assert int(ops.convert_to_numpy(copy.optimizer.iterations.value)) == 1
+
+
+def test_other_weights_than_metadata_says(saved):
+    model, folder = saved
+    model.save_weights(folder / "model.weights.h5")
+    metadata = read_metadata(folder)
+    metadata["weights_sha256"] = "0" * 64
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(PresetError, match="its sha256 differs"):
+        LAPGAN.from_preset(folder)
+
+
+@pytest.mark.parametrize("with_metadata", [True, False])
+def test_weights_cut_off(saved, with_metadata):
+    _, folder = saved
+    weights = folder / "model.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:3000])
+    if not with_metadata:
+        (folder / "metadata.json").unlink()
+    message = "sha256 differs" if with_metadata else "does not fit config.json"
+    with pytest.raises(PresetError, match=message):
+        LAPGAN.from_preset(folder)
+
+
+def test_weights_of_another_model(tiny, saved):
+    _, folder = saved
+    (folder / "metadata.json").unlink()
+    tiny.model((9, 4)).save_weights(folder / "model.weights.h5")
+    with pytest.raises(PresetError, match="does not fit config.json"):
+        LAPGAN.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "is not JSON"),
+        ("{}", "is not a preset"),
+        ("[]", "is not a preset"),
+        ('{"class_name": "Nothing", "config": {}}', "is not a preset"),
+    ],
+)
+def test_bad_config(saved, text, message):
+    _, folder = saved
+    (folder / "config.json").write_text(text)
+    with pytest.raises(PresetError, match=message):
+        LAPGAN.from_preset(folder)
+
+
+def test_a_folder_of_something_else(tmp_path):
+    with pytest.raises(PresetError, match="not a preset folder.*config.json"):
+        LAPGAN.from_preset(tmp_path)
+    with pytest.raises(PresetError, match="There is no folder './nowhere'"):
+        LAPGAN.from_preset("./nowhere")
+
+
+def test_another_model_s_folder(tiny, tmp_path):
+    level = tiny.level(4)
+    save_preset(level, tmp_path)
+    with pytest.raises(PresetError, match="holds a LAPGANLevel, not a LAPGAN"):
+        LAPGAN.from_preset(tmp_path)
+
+
+def test_no_code_runs_from_a_config(saved, tmp_path):
+    _, folder = saved
+    config = json.loads((folder / "config.json").read_text())
+    config["config"]["levels"][0]["config"]["generator"] = {
+        "module": "os",
+        "class_name": "mkdir",
+        "config": {"path": str(tmp_path / "made")},
+        "registered_name": None,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PresetError):
+        LAPGAN.from_preset(folder)
+    assert not (tmp_path / "made").exists()
+
+
+def test_files_are_whole_or_old(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("old")
+
+    def full_disk(temporary):
+        temporary.write_text("ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_file(path, full_disk)
+    assert path.read_text() == "old"
+    write_file(path, lambda temporary: temporary.write_text("new"))
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
