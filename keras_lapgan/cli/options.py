@@ -22,7 +22,7 @@ class Mistake(click.ClickException):
 def seed(default, help):
     return click.option(
         "--seed",
-        type=click.IntRange(0, 2**63 - 1),
+        type=click.IntRange(0, 2**64 - 1),
         default=default,
         show_default=True if default is not None else "a fresh one",
         help=help,

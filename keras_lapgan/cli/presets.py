@@ -1,5 +1,3 @@
-import sys
-
 import click
 
 
@@ -10,7 +8,7 @@ def command():
 
     table = _table(gap=2, with_data=True)
     width = _width(table)
-    if sys.stdout.isatty() and Console().width < width:
+    if Console().is_terminal and Console().width < width:
         # A name tells its data; what must not be cut are the names.
         table = _table(gap=1, with_data=False)
         width = _width(table)

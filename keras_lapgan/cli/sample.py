@@ -1,4 +1,5 @@
 import re
+import secrets
 from pathlib import Path
 
 import click
@@ -66,7 +67,6 @@ def command(
 
     import_keras()
     from keras_lapgan import LAPGAN
-    from keras_lapgan.layers.noise import checked_seed
     from keras_lapgan.utils.image_grid import image_grid
     from keras_lapgan.utils.image_grid import save_png
     from keras_lapgan.utils.image_grid import stage_strip
@@ -83,7 +83,9 @@ def command(
         count = 8 if layout == "strip" else 8 * (columns or 8)
     if labels is not None:
         labels = [labels[i % len(labels)] for i in range(count)]
-    seed = checked_seed(seed)
+    if seed is None:
+        # One that is easily typed again.
+        seed = secrets.randbelow(10**6)
     stages = model.generate(
         count, labels=labels, seed=seed, return_pyramid=True
     )

@@ -27,6 +27,7 @@ FILES = (
     "checkpoint",
     "command.txt",
     "config.json",
+    "curves.png",
     "log.csv",
     "metadata.json",
     "model.weights.h5",
@@ -69,9 +70,7 @@ def _levels(ctx, param, value):
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    default=128,
-    show_default=True,
-    help="Pictures a step.",
+    help="Pictures a step.  [default: the preset's, 128 or 64]",
 )
 @click.option(
     "--levels",
@@ -141,7 +140,7 @@ def command(ctx, preset, output, overwrite, resume, **settings):
             )
         options.check_output(output, overwrite, _is_run)
         metadata = {"preset": preset}
-        settings |= _home_data(preset, settings)
+        settings |= _home_settings(preset, settings)
     if settings["data"] is None:
         raise options.Mistake("--data: name the pictures to train on.")
     _train(preset, output, resume, metadata, settings)
@@ -157,23 +156,26 @@ def _is_run(path):
     return not names or bool(names & {"command.txt", "metadata.json"})
 
 
-def _home_data(preset, settings):
-    """The data set that a preset or a run was made for."""
+def _home_settings(preset, settings):
+    """Data, split and batch size that a preset or a run was made with."""
     from keras_lapgan.presets.preset_folder import METADATA
     from keras_lapgan.presets.preset_folder import read_metadata
     from keras_lapgan.presets.registry import get_preset
 
-    if Path(preset).is_dir():
-        if not (Path(preset) / METADATA).is_file():
-            return {}
+    home = {}
+    if not Path(preset).is_dir():
+        published = get_preset(preset)
+        home = {k: getattr(published, k) for k in ("data", "split")}
+        home["batch_size"] = published.batch_size
+    elif (Path(preset) / METADATA).is_file():
         home = read_metadata(preset)
-        data, split = home.get("data"), home.get("split")
-    else:
-        home = get_preset(preset)
-        data, split = home.data, home.split
-    if settings["data"] not in (None, data):
-        return {}
-    return {"data": data, "split": settings["split"] or split}
+    found = {
+        "batch_size": settings["batch_size"] or home.get("batch_size", 128)
+    }
+    if settings["data"] in (None, home.get("data")):
+        found["data"] = home.get("data")
+        found["split"] = settings["split"] or home.get("split")
+    return found
 
 
 def _read_run(preset, output):
@@ -282,7 +284,10 @@ def _train(preset, output, resume, metadata, settings):
     progress = callbacks.TrainingProgress(
         epochs * steps, steps, done=done_epochs * steps + done_steps
     )
-    grid = callbacks.SampleGrid(output / "samples", seed=seed)
+    pictures = [
+        callbacks.SampleGrid(output / "samples", seed=seed),
+        callbacks.TrainingCurves(output),
+    ]
 
     def fit(first, last, skip):
         batches.skip = skip
@@ -290,7 +295,7 @@ def _train(preset, output, resume, metadata, settings):
             batches,
             initial_epoch=first,
             epochs=last,
-            callbacks=[checkpoint, grid, progress],
+            callbacks=[checkpoint, *pictures, progress],
             verbose=0,
         )
 

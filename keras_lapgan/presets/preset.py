@@ -17,8 +17,8 @@ class Preset:
             table of presets builds none.
         class_names: tuple of str. Classes of a class-conditional preset.
             Defaults to `()`, unconditional.
-        quick: bool. Train by `quick_recipe` and not by the paper's. Defaults
-            to False.
+        quick: bool. Train by `quick_recipe`, in batches of 64, and not by
+            the paper's in batches of 128. Defaults to False.
     """
 
     #: The data set's name as `keras_lapgan.datasets.load_images` takes it.
@@ -28,7 +28,6 @@ class Preset:
     source_size = None
     crop = "corners"
     normalization = "per_pixel"
-    batch_size = 128
     #: Of the paper's recipe.
     learning_rate = 0.02
     #: Pictures an epoch, for the learning rate's decay, which counts epochs.
@@ -49,6 +48,7 @@ class Preset:
         self.parameters = parameters
         self.class_names = tuple(class_names)
         self.quick = quick
+        self.batch_size = 64 if quick else 128
 
     @property
     def num_classes(self):

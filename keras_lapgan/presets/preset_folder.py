@@ -5,6 +5,7 @@ what it is, `model.weights.h5` holds the weights: what
 `keras.saving.load_model(folder)` reads as well.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from keras_lapgan.presets.errors import PresetError
 from keras_lapgan.presets.registry import get_preset
 from keras_lapgan.presets.registry import published_folder
+from keras_lapgan.utils.files import write_file
 from keras_lapgan.version import __version__
 
 FORMAT_VERSION = 1
@@ -123,24 +125,35 @@ def save_preset(model, folder, metadata=None):
             json.dumps(keras.saving.serialize_keras_object(model), indent=1)
         ),
     )
-    # Keras insists on this ending.
-    write_file(folder / WEIGHTS, lambda path: model.save_weights(path))
+    with _without_optimizer(model):
+        write_file(folder / WEIGHTS, model.save_weights)
+    networks = [
+        network
+        for level in model.levels
+        for network in (level.generator, level.discriminator)
+    ]
+    content = {
+        **(metadata or {}),
+        "format_version": FORMAT_VERSION,
+        "keras_version": keras.__version__,
+        "keras_lapgan_version": __version__,
+        "parameter_count": sum(n.count_params() for n in networks),
+        "weights_sha256": sha256(folder / WEIGHTS),
+    }
     write_file(
         folder / METADATA,
-        lambda path: path.write_text(
-            json.dumps(
-                {
-                    "format_version": FORMAT_VERSION,
-                    "keras_version": keras.__version__,
-                    "keras_lapgan_version": __version__,
-                    "parameter_count": model.count_params(),
-                    "weights_sha256": sha256(folder / WEIGHTS),
-                    **(metadata or {}),
-                },
-                indent=1,
-            )
-        ),
+        lambda path: path.write_text(json.dumps(content, indent=1)),
     )
+
+
+@contextlib.contextmanager
+def _without_optimizer(model):
+    """Keeps the optimizers' state, twice the weights, out of their file."""
+    optimizer, model.optimizer = model.optimizer, None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
 
 
 def read_metadata(folder):
@@ -159,18 +172,6 @@ def _check_weights(folder):
             "written for: its sha256 differs. It may be cut off; get or save "
             "it again."
         )
-
-
-def write_file(path, write):
-    """Calls `write(temporary path)`, then puts the file in its place."""
-    temporary = path.with_name(f".tmp_{path.name}")
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_json(path):

@@ -30,6 +30,14 @@ def test_a_fresh_seed_is_told_and_gives_the_same_again(run, preset):
     np.testing.assert_array_equal(pixels("a.png"), pixels("b.png"))
 
 
+def test_the_largest_seed(run, fails, preset):
+    seed = 2**64 - 1
+    result = run("sample", preset, "--seed", seed, "--count", 1)
+    assert f"of seed {seed}" in result.stdout
+    error = fails("sample", preset, "--seed", seed + 1, code=2)
+    assert str(seed + 1) in error
+
+
 def test_a_strip_from_coarse_to_fine(run, preset):
     args = ("--layout", "strip", "--seed", 1, "--count", 2, "--output", "a.png")
     assert run("sample", preset, *args).exit_code == 0
