@@ -1,6 +1,6 @@
 """Turns a run into a published preset's folder, in half precision.
 
-    python tools/publish_run.py runs/lapgan_cifar10_small presets/lapgan_cifar10_small
+    python tools/publish_run.py runs/a presets/lapgan_cifar10_small
 
 Copies `config.json` and `log.csv`, stores the weights as float16 (no
 optimizer state), checks that the stored model draws the same pictures to

@@ -99,7 +99,8 @@ def main():
         return " ".join(f"{v:6.1f}" for v in values)
 
     print(
-        f"{count} samples, {count} pictures of {arguments.data} {arguments.split}"
+        f"{count} samples, {count} pictures of {arguments.data} "
+        f"{arguments.split}"
     )
     print(
         f"{'stage':>5} {'':9} {'channel mean':>20} {'channel std':>20} "
