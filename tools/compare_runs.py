@@ -7,9 +7,11 @@ run.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
+from keras_lapgan.callbacks.run_checkpoint import read_log
+from keras_lapgan.callbacks.training_curves import logged_curve
+from keras_lapgan.callbacks.training_curves import logged_levels
 from keras_lapgan.utils.image_grid import save_png
 from keras_lapgan.utils.line_chart import line_chart
 
@@ -20,27 +22,15 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("curves.png"))
     arguments = parser.parse_args()
 
-    logs = {}
-    for run in arguments.runs:
-        with open(run / "log.csv", newline="") as file:
-            logs[run.name] = list(csv.DictReader(file))
+    logs = {run.name: read_log(run) for run in arguments.runs}
     panels = {}
-    columns = [
-        name
-        for rows in logs.values()
-        for name in rows[0]
-        if name.rsplit("_", 1)[-1].isdigit()
-    ]
-    for k in sorted({name.rsplit("_", 1)[-1] for name in columns}):
+    for k in sorted({k for rows in logs.values() for k in logged_levels(rows)}):
         for name in ("d_loss", "g_loss", "d_accuracy"):
             key = f"{name}_{k}"
             panels[key] = {
-                run: (
-                    [float(row["epoch"]) for row in rows],
-                    [float(row[key]) for row in rows],
-                )
+                run: logged_curve(rows, key)
                 for run, rows in logs.items()
-                if key in rows[0]
+                if key in rows[-1]
             }
     save_png(arguments.output, line_chart(panels, 3, size=(420, 220)))
     print(arguments.output)

@@ -1,7 +1,6 @@
 import csv
 import errno
 import math
-import re
 import shutil
 import signal
 import threading
@@ -9,21 +8,24 @@ from pathlib import Path
 
 import keras
 
+from keras_lapgan.callbacks.divergence_error import DivergenceError
 from keras_lapgan.callbacks.save_error import save_errors
 from keras_lapgan.presets.preset_folder import save_preset
+from keras_lapgan.utils.checkpoints import checkpoint_path
+from keras_lapgan.utils.checkpoints import latest_checkpoint
 from keras_lapgan.utils.files import write_file
 
 LOG = "log.csv"
-_NAME = re.compile(r"epoch_(\d+)_step_(\d+)\.keras")
 
 
 class RunCheckpoint(keras.callbacks.Callback):
     """Keeps a run folder loadable and resumable.
 
-    After each epoch: the preset files (`config.json`, `metadata.json`,
-    `model.weights.h5`), a line of `log.csv`, and in `checkpoint/` the whole
-    model with its optimizers. Each file is replaced when the new one is
-    complete, so a save that fails leaves what the one before it wrote.
+    After each epoch: a line of `log.csv`, in `checkpoint/` the whole model
+    with its optimizers, then the preset files (`config.json`,
+    `metadata.json`, `model.weights.h5`). Each file is replaced when the new
+    one is complete, so a save that fails leaves what the one before it wrote,
+    and the checkpoint is never behind the preset files.
 
     In the main thread, an interrupt (Ctrl-C or SIGTERM) lets the step under
     way finish, saves, and ends training with `KeyboardInterrupt`; a second
@@ -39,6 +41,8 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     Raises:
         SaveError: an OSError; nothing was overwritten with less.
+        DivergenceError: a loss of the epoch is not finite; nothing was
+            written.
 
     Example:
 
@@ -101,6 +105,7 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.skipped = 0
+        self._check_finite(epoch + 1, logs or {})
         self._save(epoch + 1, 0, logs or {})
 
     def _stop_if_asked(self):
@@ -113,19 +118,33 @@ class RunCheckpoint(keras.callbacks.Callback):
             self._check_room()
             if logs is not None:
                 append_log(self.folder, epoch, logs)
+            path = checkpoint_path(self.folder, epoch, step)
+            path.parent.mkdir(exist_ok=True)
+            write_file(path, self.model.save)
+            for old in path.parent.glob("*.keras"):
+                if old != path:
+                    old.unlink()
             save_preset(
                 self.model,
                 self.folder,
                 {**self.metadata, "epochs": epoch, "steps": step},
             )
-            checkpoints = self.folder / "checkpoint"
-            checkpoints.mkdir(exist_ok=True)
-            path = checkpoints / f"epoch_{epoch:04d}_step_{step:06d}.keras"
-            write_file(path, self.model.save)
-            for old in checkpoints.glob("*.keras"):
-                if old != path:
-                    old.unlink()
         self.saved = True
+
+    def _check_finite(self, epoch, logs):
+        for name, value in logs.items():
+            if math.isfinite(float(value)):
+                continue
+            found = latest_checkpoint(self.folder)
+            raise DivergenceError(
+                f"Training diverged: {name} is {float(value)} at epoch "
+                f"{epoch}; "
+                + (
+                    f"the checkpoint before is kept, {str(found[0])!r}."
+                    if found
+                    else "nothing was saved yet."
+                )
+            )
 
     def _check_room(self):
         """Refuses a disk that is too full before HDF5 meets its end.
@@ -156,10 +175,7 @@ def append_log(folder, epoch, logs):
     path = Path(folder) / LOG
     rows = []
     if path.is_file():
-        with open(path, newline="") as file:
-            rows = [
-                row for row in csv.DictReader(file) if int(row["epoch"]) < epoch
-            ]
+        rows = [row for row in read_log(folder) if int(row["epoch"]) < epoch]
     rows.append(
         {"epoch": epoch, **{k: f"{float(v):.6g}" for k, v in logs.items()}}
     )
@@ -173,14 +189,7 @@ def append_log(folder, epoch, logs):
     write_file(path, write)
 
 
-def latest_checkpoint(folder):
-    """Returns `(path, epochs done, steps done of the next)`, or None."""
-    found = [
-        (int(match[1]), int(match[2]), path)
-        for path in (Path(folder) / "checkpoint").glob("*.keras")
-        if (match := _NAME.fullmatch(path.name))
-    ]
-    if not found:
-        return None
-    epoch, step, path = max(found)
-    return path, epoch, step
+def read_log(folder):
+    """Returns the lines of a run's `log.csv`, dicts of str."""
+    with open(Path(folder) / LOG, newline="") as file:
+        return list(csv.DictReader(file))

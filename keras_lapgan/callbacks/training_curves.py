@@ -1,8 +1,9 @@
-import csv
 from pathlib import Path
 
 import keras
 
+from keras_lapgan.callbacks.run_checkpoint import read_log
+from keras_lapgan.callbacks.save_error import save_errors
 from keras_lapgan.utils.image_grid import save_png
 from keras_lapgan.utils.line_chart import line_chart
 
@@ -16,6 +17,9 @@ class TrainingCurves(keras.callbacks.Callback):
     Args:
         folder: path. A run's folder; `RunCheckpoint` writes the log and comes
             before this in the list of callbacks.
+
+    Raises:
+        SaveError: the picture cannot be written; an older one stays.
     """
 
     def __init__(self, folder):
@@ -23,9 +27,9 @@ class TrainingCurves(keras.callbacks.Callback):
         self.folder = Path(folder)
 
     def on_epoch_end(self, epoch, logs=None):
-        with open(self.folder / "log.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
-        save_png(self.folder / "curves.png", draw_curves(rows))
+        with save_errors(self.folder):
+            rows = read_log(self.folder)
+            save_png(self.folder / "curves.png", draw_curves(rows))
 
 
 def draw_curves(rows):
@@ -38,22 +42,16 @@ def draw_curves(rows):
     Returns:
         A uint8 array `(height, width, 3)`.
     """
-    epochs = [float(row["epoch"]) for row in rows]
-    levels = sorted(
-        name.removeprefix("d_loss_")
-        for name in rows[-1]
-        if name.startswith("d_loss_")
-    )
 
     def curves(*names):
         return {
-            name: (epochs, [float(row.get(key) or "nan") for row in rows])
+            name: logged_curve(rows, key)
             for name, key in names
             if key in rows[-1]
         }
 
     panels = {}
-    for k in levels:
+    for k in logged_levels(rows):
         panels[f"level {k}, losses by epoch"] = curves(
             ("D", f"d_loss_{k}"),
             ("G", f"g_loss_{k}"),
@@ -65,3 +63,21 @@ def draw_curves(rows):
             ("accuracy, validation", f"val_d_accuracy_{k}"),
         )
     return line_chart(panels, columns=2, size=(420, 220))
+
+
+def logged_levels(rows):
+    """The levels whose losses a log has, as sorted ints."""
+    prefix = "d_loss_"
+    return sorted(
+        int(name.removeprefix(prefix))
+        for name in rows[-1]
+        if name.startswith(prefix)
+    )
+
+
+def logged_curve(rows, key):
+    """`(epochs, values)` of a column of a log; nan where a line lacks it."""
+    return (
+        [float(row["epoch"]) for row in rows],
+        [float(row.get(key) or "nan") for row in rows],
+    )

@@ -15,8 +15,9 @@ def choose_backend():
         return
     backend = "tensorflow"
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        backend = json.loads((home / "keras.json").read_text())["backend"]
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+        settings = json.loads((home / "keras.json").read_text())
+        backend = str(settings.get("backend") or backend)
     if find_spec(backend):
         return
     for backend in _BACKENDS:

@@ -33,8 +33,15 @@ def check_preset(preset):
     """Refuses, before Keras is imported, a preset that does not exist."""
     from keras_lapgan.presets.registry import get_preset
 
-    if not Path(preset).is_dir():
+    if not is_folder(preset):
         get_preset(preset)
+
+
+def is_folder(preset):
+    """Whether PRESET is a folder; a published name wins over one."""
+    from keras_lapgan.presets.registry import is_published
+
+    return not is_published(preset) and Path(preset).is_dir()
 
 
 def check_output(path, overwrite, is_ours):

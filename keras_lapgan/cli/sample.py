@@ -105,7 +105,7 @@ def command(
 def _has_weights(preset):
     from keras_lapgan.presets.registry import published_folder
 
-    return Path(preset).is_dir() or published_folder(preset) is not None
+    return options.is_folder(preset) or published_folder(preset) is not None
 
 
 def _is_folder_of_files(path):

@@ -21,7 +21,8 @@ FIXED = (
     "crop",
     "resize",
 )
-#: What a run folder may hold, so what `--overwrite` removes.
+#: What a run folder may hold, so what `--overwrite` removes; a card only if
+#: it is as it was generated.
 FILES = (
     "README.md",
     "checkpoint",
@@ -119,7 +120,7 @@ def command(ctx, preset, output, overwrite, resume, **settings):
     if resume and overwrite:
         raise options.Mistake("--resume and --overwrite exclude each other.")
     if output is None:
-        is_run = resume and Path(preset).is_dir()
+        is_run = resume and options.is_folder(preset)
         output = Path(preset) if is_run else Path("runs") / Path(preset).name
     if resume:
         given = {
@@ -129,21 +130,31 @@ def command(ctx, preset, output, overwrite, resume, **settings):
         }
         run = _read_run(preset, output)
         settings = _resumed_settings(run, settings, given)
+        for name in ("data", "split"):
+            if settings[name] != run.get(name):
+                click.echo(
+                    f"Warning: --{name}: the run was begun with "
+                    f"{run.get(name)!r} and goes on with {settings[name]!r}.",
+                    err=True,
+                )
         # Not the old weights' checksum and the like.
         metadata = {k: run[k] for k in ("preset", "images") if k in run}
+        behind = run["behind"]
     else:
         options.check_preset(preset)
-        if output.exists() and output.resolve() == Path(preset).resolve():
+        is_same = output.resolve() == Path(preset).resolve()
+        if is_same and options.is_folder(preset):
             raise options.Mistake(
                 f"A run cannot go on into its own folder, {str(preset)!r}. "
                 "Choose another --output, or continue it with --resume."
             )
         options.check_output(output, overwrite, _is_run)
         metadata = {"preset": preset}
+        behind = False
         settings |= _home_settings(preset, settings)
     if settings["data"] is None:
         raise options.Mistake("--data: name the pictures to train on.")
-    _train(preset, output, resume, metadata, settings)
+    _train(preset, output, resume, behind, metadata, settings)
 
 
 # === Settings ===
@@ -163,7 +174,7 @@ def _home_settings(preset, settings):
     from keras_lapgan.presets.registry import get_preset
 
     home = {}
-    if not Path(preset).is_dir():
+    if not options.is_folder(preset):
         published = get_preset(preset)
         home = {k: getattr(published, k) for k in ("data", "split")}
         home["batch_size"] = published.batch_size
@@ -179,16 +190,19 @@ def _home_settings(preset, settings):
 
 
 def _read_run(preset, output):
-    """The metadata of the run to resume, once it has been saved."""
-    from keras_lapgan.presets.preset_folder import METADATA
+    """The metadata of the run to resume, with what its checkpoint has done.
+
+    Of the two the checkpoint is newer where saving the preset files failed.
+    """
     from keras_lapgan.presets.preset_folder import read_metadata
+    from keras_lapgan.utils.checkpoints import latest_checkpoint
 
     if not output.is_dir():
         raise options.Mistake(
             f"--resume: there is no run at {str(output)!r}. Its folder is "
             "given with --output."
         )
-    if not (output / METADATA).is_file():
+    if not _is_resumable(output):
         raise options.Mistake(
             f"--resume: {str(output)!r} has no checkpoint to resume. Start "
             "it again with --overwrite in place of --resume."
@@ -200,7 +214,14 @@ def _read_run(preset, output):
             f"--resume: the run at {str(output)!r} is of {begun!r}. "
             f"Received: {preset!r}"
         )
-    return metadata
+    _, epochs, steps = latest_checkpoint(output)
+    return {
+        **metadata,
+        "epochs": epochs,
+        "steps": steps,
+        "behind": (metadata.get("epochs"), metadata.get("steps"))
+        != (epochs, steps),
+    }
 
 
 def _resumed_settings(metadata, settings, given):
@@ -219,8 +240,8 @@ def _resumed_settings(metadata, settings, given):
                 f"{metadata[key]!r}; leave the option out, or start a new "
                 f"run from this one. Received: {value!r}"
             )
-    done = metadata.get("epochs", 0)
-    if done >= settings["epochs"]:
+    done = metadata["epochs"]
+    if done >= settings["epochs"] and not metadata["behind"]:
         raise options.Mistake(
             f"This run has done {done} epochs already; ask for more with "
             f"--epochs. Received: --epochs {settings['epochs']}"
@@ -231,7 +252,7 @@ def _resumed_settings(metadata, settings, given):
 # === Training ===
 
 
-def _train(preset, output, resume, metadata, settings):
+def _train(preset, output, resume, behind, metadata, settings):
     from keras_lapgan.cli.backend import import_keras
 
     seed = settings["seed"]
@@ -241,6 +262,8 @@ def _train(preset, output, resume, metadata, settings):
 
     from keras_lapgan import callbacks
     from keras_lapgan import datasets
+    from keras_lapgan.callbacks.save_error import save_errors
+    from keras_lapgan.presets.preset_folder import save_preset
 
     done_epochs = done_steps = 0
     if resume:
@@ -248,6 +271,8 @@ def _train(preset, output, resume, metadata, settings):
     else:
         model = _new_model(preset, settings)
     source = _read(model, settings, datasets)
+    if not resume:
+        _compile(model, len(source), settings)
     if metadata.setdefault("images", len(source)) != len(source):
         raise options.Mistake(
             f"--data: the run was begun with {metadata['images']:,} pictures; "
@@ -271,12 +296,16 @@ def _train(preset, output, resume, metadata, settings):
     metadata |= {name: settings[name] for name in ("data", "split", *FIXED)}
     metadata["planned_epochs"] = settings["epochs"]
     if not resume and output.exists():
-        for name in FILES:
-            options.remove(output / name)
+        _clear(output)
     output.mkdir(parents=True, exist_ok=True)
     with open(output / "command.txt", "a") as file:
         file.write(shlex.join(["keras-lapgan", *sys.argv[1:]]) + "\n")
 
+    if behind:
+        # The last save got no further than the checkpoint.
+        done = {"epochs": done_epochs, "steps": done_steps}
+        with save_errors(output):
+            save_preset(model, output, {**metadata, **done})
     epochs, steps = settings["epochs"], len(batches)
     checkpoint = callbacks.RunCheckpoint(
         output, steps, metadata, skipped=done_steps
@@ -300,7 +329,7 @@ def _train(preset, output, resume, metadata, settings):
         )
 
     try:
-        if done_steps:
+        if done_steps and done_epochs < epochs:
             # The rest of the epoch that was interrupted.
             fit(done_epochs, done_epochs + 1, done_steps)
             done_epochs += 1
@@ -308,10 +337,13 @@ def _train(preset, output, resume, metadata, settings):
             fit(done_epochs, epochs, 0)
     except KeyboardInterrupt:
         progress.close()
-        go_on = f"keras-lapgan train {preset} --output {output} --resume"
+        go_on = shlex.join(
+            ["keras-lapgan", "train", preset]
+            + ["--output", str(output), "--resume"]
+        )
         if checkpoint.saved:
             message = f"the run is saved. Go on with: {go_on}"
-        elif (output / "checkpoint").is_dir():
+        elif _is_resumable(output):
             message = f"the last checkpoint is kept. Go on with: {go_on}"
         else:
             message = "nothing was saved yet."
@@ -319,19 +351,21 @@ def _train(preset, output, resume, metadata, settings):
         sys.exit(128 + (checkpoint.signal or signal.SIGINT))
     except callbacks.SaveError as error:
         kept = (
-            " The checkpoint before is kept: make room, then go on with "
-            "--resume."
-            if (output / "checkpoint").is_dir()
+            " The last checkpoint is kept: make room, then go on with --resume."
+            if _is_resumable(output)
             else ""
         )
         raise click.ClickException(f"{error}{kept}") from error
+    except callbacks.DivergenceError as error:
+        raise click.ClickException(str(error)) from error
     finally:
         progress.close()
         checkpoint.close()
         if not resume:
             _remove_if_unsaved(output)
     click.echo(f"{epochs} epochs: {output}")
-    click.echo(f"Draw from it: keras-lapgan sample {output}")
+    draw = shlex.join(["keras-lapgan", "sample", str(output)])
+    click.echo(f"Draw from it: {draw}")
 
 
 def _load_checkpoint(keras, output):
@@ -340,15 +374,9 @@ def _load_checkpoint(keras, output):
 
     # Keras finds the classes only once they are registered.
     import keras_lapgan.models  # noqa: F401
-    from keras_lapgan.callbacks.run_checkpoint import latest_checkpoint
+    from keras_lapgan.utils.checkpoints import latest_checkpoint
 
-    found = latest_checkpoint(output)
-    if found is None:
-        raise options.Mistake(
-            f"--resume: {str(output)!r} has no checkpoint to resume. Start "
-            "a new run from it, with another --output."
-        )
-    path, epochs, steps = found
+    path, epochs, steps = latest_checkpoint(output)
     try:
         return keras.saving.load_model(path), epochs, steps
     except (
@@ -375,7 +403,7 @@ def _new_model(preset, settings):
         if settings[name] is not None
     }
     model = LAPGAN.from_preset(
-        preset, load_weights=Path(preset).is_dir(), **overrides
+        preset, load_weights=options.is_folder(preset), **overrides
     )
     levels = settings["levels"]
     known = range(len(model.levels))
@@ -384,9 +412,23 @@ def _new_model(preset, settings):
             f"--levels: this preset's levels are 0 (finest) to {known[-1]} "
             f"(coarsest). Received: {','.join(map(str, levels))}"
         )
-    config = model.get_compile_config()
-    model.compile(**{**config, "seed": settings["seed"], "levels": levels})
     return model
+
+
+def _compile(model, images, settings):
+    """Compiles with the run's settings.
+
+    The decay and ramp of `DampedSGD` count passes over the data at hand.
+    """
+    config = model.get_compile_config()
+    steps_per_epoch = max(1, images // settings["batch_size"])
+    for name in ("d_optimizer", "g_optimizer"):
+        found = config[name]
+        for one in found if isinstance(found, list) else [found]:
+            if one["class_name"] == "DampedSGD":
+                one["config"]["steps_per_epoch"] = steps_per_epoch
+    config |= {name: settings[name] for name in ("seed", "levels")}
+    model.compile(**config)
 
 
 def _read(model, settings, datasets):
@@ -421,8 +463,25 @@ def _read(model, settings, datasets):
 
 def _remove_if_unsaved(output):
     """Leaves no folder behind that holds no run."""
-    if not any((output / "checkpoint").glob("*.keras")):
-        for name in FILES:
-            options.remove(output / name)
+    if not _is_resumable(output):
+        _clear(output)
         with contextlib.suppress(OSError):
             output.rmdir()
+
+
+def _is_resumable(output):
+    """Whether a run has been saved: its state, and its settings beside it."""
+    from keras_lapgan.presets.preset_folder import METADATA
+    from keras_lapgan.utils.checkpoints import latest_checkpoint
+
+    return (output / METADATA).is_file() and bool(latest_checkpoint(output))
+
+
+def _clear(output):
+    """Removes a run's files."""
+    from keras_lapgan.presets.card import CARD
+    from keras_lapgan.presets.card import is_generated
+
+    for name in FILES:
+        if name != CARD or is_generated(output / name):
+            options.remove(output / name)

@@ -53,6 +53,10 @@ class ImageBatches(keras.utils.PyDataset):
     ```
     """
 
+    #: All pictures and labels were looked at when they were read, and need
+    #: no second look by `fit`.
+    checked = True
+
     def __init__(
         self,
         source,

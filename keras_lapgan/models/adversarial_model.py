@@ -3,6 +3,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from keras_lapgan.layers.noise import checked_seed
 from keras_lapgan.layers.randomness import StepRandom
 from keras_lapgan.training.damped_sgd import DampedSGD
 from keras_lapgan.training.gradients import apply_gradients
@@ -74,7 +75,7 @@ class _OptimizerOf(keras.optimizers.OptimizerMap):
         self._by_variable = {id(v): o for o, vs in pairs for v in vs}
 
     def __call__(self, variable):
-        return self._by_variable[id(variable)]
+        return self._by_variable.get(id(variable), self.default_optimizer)
 
 
 @stateful_steps
@@ -120,8 +121,8 @@ class AdversarialModel(keras.Model):
                 with the current weights. Defaults to 0.999.
             seed: int. Noise, dropout masks and crops are functions of it and
                 of the step's number. Defaults to 0.
-            **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`,
-                `auto_scale_loss` of `keras.Model.compile`.
+            **kwargs: `jit_compile`, `steps_per_execution` and `run_eagerly`
+                of `keras.Model.compile`.
 
         Raises:
             ValueError: an unknown objective, a level that does not exist, a
@@ -137,7 +138,6 @@ class AdversarialModel(keras.Model):
             "jit_compile",
             "steps_per_execution",
             "run_eagerly",
-            "auto_scale_loss",
         }
         if unexpected:
             raise ValueError(
@@ -145,6 +145,15 @@ class AdversarialModel(keras.Model):
                 "`objective` where other models take an optimizer, a loss "
                 f"and metrics. Received: {', '.join(sorted(unexpected))}"
             )
+        if keras.config.dtype_policy().name == "mixed_float16":
+            raise ValueError(
+                "mixed_float16 needs scaled losses, which two optimizers in "
+                "one step do not get. Use `mixed_bfloat16`. "
+                "Received: dtype_policy='mixed_float16'"
+            )
+        seed = checked_seed(seed)
+        if isinstance(levels, int):
+            levels = (levels,)
         known = [level.index for level in self.trainable_levels()]
         chosen = known if levels is None else sorted(set(levels))
         if not chosen or not set(chosen) <= set(known):
@@ -213,6 +222,12 @@ class AdversarialModel(keras.Model):
                     f"one a level, finest first. Received: {identifier!r}"
                 )
             chosen = [_get_optimizer(one) for one in identifier]
+            if len({id(one) for one in chosen}) < count:
+                raise ValueError(
+                    f"`{name}` must list {count} different objects; to share "
+                    "one among all levels pass it alone. "
+                    f"Received: {identifier!r}"
+                )
         else:
             chosen = [_get_optimizer(identifier)] * count
         return dict(zip(known, chosen, strict=True))
@@ -297,7 +312,7 @@ class AdversarialModel(keras.Model):
             self._training.g_optimizers,
         )
         for level in levels:
-            level.update_average(self._training.ema_decay, step)
+            level.update_average(self._training.ema_decay)
         optimizer.iterations.assign_add(1)
         return self._log(levels, d_parts, g_parts)
 

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_lapgan.datasets.image_batches import ImageBatches
 from keras_lapgan.layers.crop import Crop
 from keras_lapgan.layers.laplacian_pyramid import LaplacianPyramid
 from keras_lapgan.layers.noise import checked_seed
@@ -14,6 +15,17 @@ from keras_lapgan.training import inputs
 # `generate` pads its last batch to one of these, so that a new count seldom
 # means a new compilation.
 _BATCH_SIZES = (1, 8, 32, 128)
+
+
+class _ClassProperty:
+    """A read-only property of the class itself."""
+
+    def __init__(self, function):
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance, owner):
+        return self.function(owner)
 
 
 @keras.saving.register_keras_serializable("keras_lapgan")
@@ -78,6 +90,8 @@ class LAPGAN(AdversarialModel):
         class_names=None,
         **kwargs,
     ):
+        # Noise, pictures and pyramid stay float32 under every policy.
+        kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         if keras.config.image_data_format() != "channels_last":
             raise ValueError(
@@ -182,7 +196,9 @@ class LAPGAN(AdversarialModel):
             labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
         else:
             labels = None
-        images = self.normalization(self.crop(images, random=random))
+        # In a test the middle of each picture, as it is.
+        images = self.crop(images, random=random if training else None)
+        images = self.normalization(images)
         return {
             k: Bands(band, condition, labels)
             for k, (band, condition) in enumerate(
@@ -192,7 +208,18 @@ class LAPGAN(AdversarialModel):
 
     # === Training ===
 
-    def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        *,
+        validation_data=None,
+        sample_weight=None,
+        class_weight=None,
+        **kwargs,
+    ):
         """Trains, as `keras.Model.fit`, after looking at the data.
 
         Args:
@@ -203,31 +230,49 @@ class LAPGAN(AdversarialModel):
                 (dicts with `"image"` and `"label"`).
             y: int array `(n,)`, labels beside an array `x` for a
                 class-conditional model.
-            validation_data: like `x`, or `(x, y)`.
-            **kwargs: `batch_size`, `epochs`, `callbacks` and the others of
-                `keras.Model.fit`.
+            batch_size: int or None. Pictures a step, beside an array.
+                Defaults to 32, as in Keras.
+            epochs: int. Defaults to 1.
+            validation_data: like `x`, or `(x, y)`. Of pictures larger than
+                the model's the middle is taken, without flips.
+            sample_weight: not supported.
+            class_weight: not supported.
+            **kwargs: `callbacks`, `verbose` and the others of
+                `keras.Model.fit`. Callbacks that watch a value, such as
+                `EarlyStopping("val_g_loss", mode="min")`, need its `mode`:
+                Keras guesses it only for its own metrics.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
             ValueError: wrong size, rank, channels, range or labels; an empty
-                data set.
+                data set; weights of samples or classes.
         """
+        if sample_weight is not None or class_weight is not None:
+            raise ValueError(
+                "A GAN has no loss a picture to weigh. Repeat pictures in the "
+                "data instead. Received: sample_weight or class_weight"
+            )
         x, y = inputs.prepare(self._image_spec, x, y)
         validation_data = self._prepared_validation(validation_data)
-        if isinstance(x, keras.utils.PyDataset):
-            # It has its own order.
-            kwargs.setdefault("shuffle", False)
-        if hasattr(x, "epoch"):
-            # `ImageBatches`: its order is a function of the epoch.
+        if isinstance(x, ImageBatches):
+            # Its order is its own, a function of the epoch.
+            kwargs["shuffle"] = False
             follow = keras.callbacks.LambdaCallback(
                 on_epoch_begin=lambda epoch, logs: setattr(x, "epoch", epoch)
             )
             kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), follow]
         if not self.normalization.is_adapted:
             x = self.adapt(x)
-        return super().fit(x, y, validation_data=validation_data, **kwargs)
+        return super().fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            validation_data=validation_data,
+            **kwargs,
+        )
 
     def evaluate(self, x=None, y=None, **kwargs):
         """Losses of all trained levels, as `keras.Model.evaluate`."""
@@ -254,8 +299,8 @@ class LAPGAN(AdversarialModel):
             max_images: int. Stop after so many. Defaults to 50,000.
 
         Returns:
-            `x`, to be used in its place: of a one-way generator, what was
-            read here has been put back.
+            `x`, to be used in its place: of a generator 2,000 pictures are
+            read, and put back.
         """
         arrays = inputs.split_batch(x)[0] if isinstance(x, dict) else x
         if inputs.is_array(arrays):
@@ -264,8 +309,7 @@ class LAPGAN(AdversarialModel):
         elif isinstance(x, keras.utils.PyDataset):
             batches = (x[i] for i in range(x.num_batches or max_images))
         elif iter(x) is x:
-            first, x = inputs.peek(x)
-            batches = [first]
+            batches, x = inputs.take(x, 2000)
         else:
             batches = iter(x)
 
@@ -352,7 +396,9 @@ class LAPGAN(AdversarialModel):
         Raises:
             ValueError: a wrong count, label, seed, noise or dtype.
         """
-        given = [len(z) for z in (noise or []) if z is not None]
+        given = []
+        if isinstance(noise, (list, tuple)):
+            given += [len(z) for z in noise if z is not None]
         if labels is not None and np.ndim(labels):
             given.append(len(labels))
         if count is None:
@@ -511,6 +557,11 @@ class LAPGAN(AdversarialModel):
     def _checked_noise(self, noise, count):
         if noise is None:
             return [None] * len(self.levels)
+        if not isinstance(noise, (list, tuple)):
+            raise ValueError(
+                "`noise` must be a list of an array or None a level, finest "
+                f"first. Received: {type(noise).__name__}"
+            )
         if len(noise) != len(self.levels):
             raise ValueError(
                 f"`noise` must have {len(self.levels)} entries, finest "
@@ -544,7 +595,12 @@ class LAPGAN(AdversarialModel):
         )
 
     def to_pixels(self, images, k=0):
-        """Turns normalised pictures of level `k` into float32 in 0..255."""
+        """Turns normalised pictures of level `k` into float32 in 0..255.
+
+        Exact at level 0. At coarser levels of a `per_pixel` normalisation the
+        statistics are those of level 0, shrunk, which is right to about one
+        grey level.
+        """
         mean, std = self._statistics(k)
         return ops.clip(images * std + mean, 0.0, 255.0)
 
@@ -554,6 +610,13 @@ class LAPGAN(AdversarialModel):
         return (ops.cast(images, "float32") - mean) / std
 
     # === Presets ===
+
+    @_ClassProperty
+    def presets(cls):
+        """dict. The published presets by name, see `list_presets`."""
+        from keras_lapgan.presets import list_presets
+
+        return list_presets()
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, **overrides):
@@ -624,7 +687,7 @@ class _Sampler(keras.Model):
     """
 
     def __init__(self, model, depth):
-        super().__init__(name=f"sampler_{depth}")
+        super().__init__(name=f"sampler_{depth}", autocast=False)
         self.model = model
         self.depth = depth
         self.built = True

@@ -52,6 +52,9 @@ class LAPGANLevel(AdversarialModel):
     """
 
     def __init__(self, generator, discriminator, index=0, **kwargs):
+        # Bands and conditions stay float32 under every policy; what a network
+        # casts is its own affair.
+        kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         for network, role in (
             (generator, "generator"),
@@ -72,15 +75,35 @@ class LAPGANLevel(AdversarialModel):
         self.index = index
         self.generator = generator
         self.discriminator = discriminator
-        self.ema_generator = type(generator).from_config(generator.get_config())
+        self.ema_generator = type(generator).from_config(
+            {**generator.get_config(), "trainable": True}
+        )
         self.ema_generator.set_weights(generator.get_weights())
+        learned = {id(w) for w in self.ema_generator.trainable_weights}
+        self._is_learned = tuple(
+            id(w) in learned for w in self.ema_generator.weights
+        )
         self.ema_generator.trainable = False
+        # The steps that the average has seen, for its warm-up. A weight, so
+        # that training on from a trained average keeps it.
+        self.averaged_steps = self.add_weight(
+            name="averaged_steps",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            dtype="float32",
+        )
         self.noise = UniformNoise(generator.noise_shape, name="noise")
         self.built = True
 
     @property
     def size(self):
         return self.generator.size
+
+    @property
+    def _pair(self):
+        size = self.size
+        return (size, size) if isinstance(size, int) else tuple(size)
 
     @property
     def conditional(self):
@@ -148,7 +171,29 @@ class LAPGANLevel(AdversarialModel):
 
     def bands(self, data, random, training):
         x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        band, condition = x if self.conditional else (x, None)
+        band, condition = x, None
+        if self.conditional:
+            if not isinstance(x, (list, tuple)) or len(x) != 2:
+                raise ValueError(
+                    "A level above the coarsest trains on bands and "
+                    "conditions: `fit((bands, conditions))`. Received: "
+                    f"{type(x).__name__}"
+                )
+            band, condition = x
+        channels = self.generator.channels
+        for given in (band, condition):
+            shape = (*self._pair, channels)
+            if given is not None and tuple(given.shape)[1:] != shape:
+                raise ValueError(
+                    f"This level takes bands and conditions of shape (batch, "
+                    f"{', '.join(map(str, shape))}). Received: "
+                    f"shape={tuple(given.shape)}"
+                )
+        if self.num_classes and labels is None:
+            raise ValueError(
+                "This level is class-conditional: give it labels too, "
+                "`fit(bands, labels)`. Received: no labels"
+            )
         return {self.index: Bands(band, condition, labels)}
 
     def _scope(self, random):
@@ -185,19 +230,35 @@ class LAPGANLevel(AdversarialModel):
             )
         return get_objective(objective).generator(logits), ()
 
-    def update_average(self, decay, step):
-        """Moves `ema_generator` towards `generator`, after step `step`."""
-        t = ops.cast(step, "float32")
-        keep = ops.minimum(decay, (1.0 + t) / (10.0 + t))
-        learned = {id(v) for v in self.generator.trainable_weights}
-        for average, value in zip(
-            self.ema_generator.weights, self.generator.weights, strict=True
+    def update_average(self, decay):
+        """Moves `ema_generator` towards `generator`, after a step."""
+        if not self.generator.trainable_weights:
+            return
+        n = ops.convert_to_tensor(self.averaged_steps)
+        keep = ops.minimum(decay, (1.0 + n) / (10.0 + n))
+        for average, value, is_learned in zip(
+            self.ema_generator.weights,
+            self.generator.weights,
+            self._is_learned,
+            strict=True,
         ):
-            if id(value) in learned:
+            if is_learned:
                 average.assign_sub((1.0 - keep) * (average - value))
             else:
                 # Batch statistics are averages already.
                 average.assign(value)
+        self.averaged_steps.assign(n + 1.0)
+
+    @property
+    def trainable(self):
+        return keras.Model.trainable.fget(self)
+
+    @trainable.setter
+    def trainable(self, value):
+        keras.Model.trainable.fset(self, value)
+        # The average is never trained.
+        if hasattr(self, "ema_generator"):
+            self.ema_generator.trainable = False
 
     # === Config ===
 

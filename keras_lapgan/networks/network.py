@@ -42,28 +42,25 @@ class Network(keras.Model):
         **kwargs,
     ):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        if dtype is not None:
-            self.dtype_policy = keras.dtype_policies.get(dtype)
+        policy = dtype or keras.config.dtype_policy()
+        self.dtype_policy = keras.dtype_policies.get(policy)
 
         # === Config ===
         self.size = size if isinstance(size, int) else tuple(size)
         self.channels = channels
         self.num_classes = num_classes
         self.conditional = conditional
-        self._dtype_given = dtype is not None
 
     def get_config(self):
-        config = {
+        return {
             "size": self.size,
             "channels": self.channels,
             "num_classes": self.num_classes,
             "conditional": self.conditional,
             "name": self.name,
             "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
-        if self._dtype_given:
-            config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
-        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -90,6 +87,13 @@ def check_level(size, channels, num_classes):
     Raises:
         ValueError: If an argument is not a whole number in its range.
     """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "keras-lapgan works on channels_last pictures: weights, pyramid "
+            "and class planes have that layout. Call "
+            "`keras.config.set_image_data_format('channels_last')`. Received: "
+            f"image_data_format={keras.config.image_data_format()!r}"
+        )
     pair = (size, size) if is_count(size) else size
     if (
         not isinstance(pair, tuple | list)

@@ -5,6 +5,7 @@ from keras_lapgan.presets.preset import Preset
 from keras_lapgan.presets.preset_folder import load_preset
 from keras_lapgan.presets.preset_folder import save_preset
 from keras_lapgan.presets.registry import get_preset
+from keras_lapgan.presets.registry import is_published
 from keras_lapgan.presets.registry import list_presets
 from keras_lapgan.presets.registry import published_folder
 from keras_lapgan.presets.scenes_preset import ScenesPreset
@@ -18,6 +19,7 @@ __all__ = [
     "STL10Preset",
     "ScenesPreset",
     "get_preset",
+    "is_published",
     "list_presets",
     "load_preset",
     "published_folder",

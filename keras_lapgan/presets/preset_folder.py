@@ -2,20 +2,25 @@
 
 `config.json` is the model in Keras' serialised form, `metadata.json` says
 what it is, `model.weights.h5` holds the weights: what
-`keras.saving.load_model(folder)` reads as well.
+`keras.saving.load_model(folder)` reads as well. `README.md` is its card.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import textwrap
 import warnings
 from pathlib import Path
 
+from keras_lapgan.presets.card import CARD
+from keras_lapgan.presets.card import is_generated
+from keras_lapgan.presets.card import model_card
 from keras_lapgan.presets.errors import PresetError
 from keras_lapgan.presets.registry import get_preset
+from keras_lapgan.presets.registry import is_published
 from keras_lapgan.presets.registry import published_folder
-from keras_lapgan.utils.files import write_file
+from keras_lapgan.utils.files import write_files
 from keras_lapgan.version import __version__
 
 FORMAT_VERSION = 1
@@ -32,7 +37,8 @@ def load_preset(preset, cls, load_weights=True, **overrides):
     """Builds the model of a published name or a folder.
 
     Args:
-        preset: str or path.
+        preset: str or path. A published name wins over a folder of that name
+            in the current directory; `./name` or a `Path` is the folder.
         cls: the class that the model must be of.
         load_weights: bool. Defaults to True.
         **overrides: arguments of the model to change, out of `OVERRIDES`.
@@ -41,7 +47,7 @@ def load_preset(preset, cls, load_weights=True, **overrides):
         The model, compiled.
     """
     folder = Path(preset)
-    if folder.is_dir():
+    if folder.is_dir() and not is_published(preset):
         config = read_json(folder / CONFIG)
     else:
         if os.sep in str(preset) or str(preset).startswith("."):
@@ -53,6 +59,11 @@ def load_preset(preset, cls, load_weights=True, **overrides):
             f"{str(preset)!r} has no trained weights yet. Build it with "
             "fresh ones, `from_preset(..., load_weights=False)`, and train "
             f"it: `keras-lapgan train {preset}`."
+            + (
+                f" The folder of that name is './{preset}'."
+                if is_published(preset) and Path(preset).is_dir()
+                else ""
+            )
         )
     unknown = set(overrides) - set(OVERRIDES)
     if unknown:
@@ -60,7 +71,9 @@ def load_preset(preset, cls, load_weights=True, **overrides):
             f"Only {', '.join(OVERRIDES)} can be changed in a preset. "
             f"Received: {', '.join(sorted(unknown))}"
         )
-    if not isinstance(config, dict) or "config" not in config:
+    if not isinstance(config, dict) or not isinstance(
+        config.get("config"), dict
+    ):
         raise PresetError(
             f"{str(preset)!r} is not a preset of this package: its {CONFIG} "
             "holds no model."
@@ -90,28 +103,38 @@ def _build(config, cls, preset):
     # Compiled here and not by Keras, which would allocate the optimizers'
     # slots at once, also for a model that only samples.
     recipe = config.pop("compile_config", None)
-    try:
+    with _config_errors(preset):
         model = keras.saving.deserialize_keras_object(config)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise PresetError(
-            f"{str(preset)!r} is not a preset of this package: {error}"
-        ) from error
     if not isinstance(model, cls):
         raise PresetError(
             f"{str(preset)!r} holds a {type(model).__name__}, "
             f"not a {cls.__name__}."
         )
     if recipe:
-        model.compile(**recipe)
+        with _config_errors(preset):
+            model.compile(**recipe)
     return model
 
 
+@contextlib.contextmanager
+def _config_errors(preset):
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        # Keras' messages can hold a whole config.
+        reason = textwrap.shorten(str(error), 500)
+        raise PresetError(
+            f"{str(preset)!r} is not a preset that can be built: {reason}"
+        ) from error
+
+
 def save_preset(model, folder, metadata=None):
-    """Writes a model into a folder, each file whole or not at all.
+    """Writes a model into a folder: all files whole, or none.
 
     Args:
         model: `LAPGAN`.
-        folder: path. Made if missing.
+        folder: path. Made if missing. A `README.md` in it that this function
+            did not write stays.
         metadata: dict of what else is known of the model: `data`, `split`,
             `epochs` and so on. Defaults to None.
     """
@@ -119,14 +142,6 @@ def save_preset(model, folder, metadata=None):
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(
-        folder / CONFIG,
-        lambda path: path.write_text(
-            json.dumps(keras.saving.serialize_keras_object(model), indent=1)
-        ),
-    )
-    with _without_optimizer(model):
-        write_file(folder / WEIGHTS, model.save_weights)
     networks = [
         network
         for level in model.levels
@@ -138,12 +153,30 @@ def save_preset(model, folder, metadata=None):
         "keras_version": keras.__version__,
         "keras_lapgan_version": __version__,
         "parameter_count": sum(n.count_params() for n in networks),
-        "weights_sha256": sha256(folder / WEIGHTS),
     }
-    write_file(
-        folder / METADATA,
-        lambda path: path.write_text(json.dumps(content, indent=1)),
-    )
+
+    def write_config(path):
+        config = keras.saving.serialize_keras_object(model)
+        path.write_text(json.dumps(config, indent=1))
+
+    def write_weights(path):
+        with _without_optimizer(model):
+            model.save_weights(path)
+        content["weights_sha256"] = sha256(path)
+
+    files = {
+        folder / CONFIG: write_config,
+        folder / WEIGHTS: write_weights,
+        # After the weights, whose checksum it has.
+        folder / METADATA: lambda path: path.write_text(
+            json.dumps(content, indent=1)
+        ),
+    }
+    card = folder / CARD
+    if not card.exists() or is_generated(card):
+        text = model_card(model, f"./{folder.resolve().name}", content)
+        files[card] = lambda path: path.write_text(text, encoding="utf-8")
+    write_files(files)
 
 
 @contextlib.contextmanager

@@ -35,6 +35,15 @@ def get_preset(name):
     )
 
 
+def is_published(preset):
+    """Whether `preset` is a published name: a str, never a path.
+
+    It wins over a folder of that name in the current directory, which
+    `./name` is.
+    """
+    return isinstance(preset, str) and preset in _PRESETS
+
+
 def published_folder(name):
     """Returns the folder of a published preset's weights, or None.
 

@@ -131,7 +131,8 @@ def split_batch(data):
 def prepare(spec, x, y=None):
     """Checks the data for `fit` and brings it into a form Keras takes.
 
-    Arrays are checked whole; of a stream, the first batch.
+    Arrays are checked whole before training; of a stream, the first batch
+    then and each other one when it comes.
 
     Args:
         spec: `ImageSpec`.
@@ -163,16 +164,48 @@ def prepare(spec, x, y=None):
         x = _plain_items(spec, x)
     first, x = peek(x)
     spec.check(*split_batch(first))
+    if isinstance(x, keras.utils.PyDataset):
+        looked_at = getattr(x, "checked", False)
+        return (x if looked_at else _Checked(spec, x)), None
     if iter(x) is x:
-        x = _tuples(x)
+        x = _checked_tuples(spec, x)
     return x, None
 
 
-def _tuples(batches):
+def _checked_tuples(spec, batches):
     # Of a generator Keras takes tuples alone.
     for batch in batches:
         images, labels = split_batch(batch)
+        spec.check(images, labels)
         yield (images,) if labels is None else (images, labels)
+
+
+class _Checked(keras.utils.PyDataset):
+    """A `PyDataset` whose batches are looked at as they come."""
+
+    def __init__(self, spec, batches):
+        super().__init__(
+            workers=batches.workers,
+            use_multiprocessing=batches.use_multiprocessing,
+            max_queue_size=batches.max_queue_size,
+        )
+        self.spec = spec
+        self.batches = batches
+
+    @property
+    def num_batches(self):
+        return self.batches.num_batches
+
+    def __getitem__(self, index):
+        batch = self.batches[index]
+        self.spec.check(*split_batch(batch))
+        return batch
+
+    def on_epoch_begin(self):
+        self.batches.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.batches.on_epoch_end()
 
 
 def _plain_items(spec, dataset):
@@ -181,15 +214,29 @@ def _plain_items(spec, dataset):
     images, labels = split_batch(element)
     if images.shape.rank is not None:
         spec.check_shape(images.shape)
-    if not spec.num_classes or labels is None:
-        # Other fields of a TFDS item, such as "id", are strings, which no
-        # accelerator takes.
-        return dataset.map(lambda *item: split_batch(_one(item))[0])
-    return dataset.map(lambda *item: split_batch(_one(item)))
+    with_labels = spec.num_classes and labels is not None
 
+    def plain(*item):
+        import tensorflow as tf
 
-def _one(item):
-    return item[0] if len(item) == 1 else item
+        images, labels = split_batch(item[0] if len(item) == 1 else item)
+        if images.dtype.is_floating:
+            images = tf.debugging.check_numerics(
+                images, "Images must be finite numbers."
+            )
+        if not with_labels:
+            # Other fields of a TFDS item, such as "id", are strings, which
+            # no accelerator takes.
+            return images
+        labels = tf.cast(labels, "int32")
+        message = f"Labels must be integers from 0 to {spec.num_classes - 1}."
+        inside = tf.logical_and(labels >= 0, labels < spec.num_classes)
+        with tf.control_dependencies(
+            [tf.debugging.Assert(tf.reduce_all(inside), [message, labels])]
+        ):
+            return images, tf.identity(labels)
+
+    return dataset.map(plain)
 
 
 def peek(x):
@@ -209,13 +256,30 @@ def peek(x):
             "a batch"
         )
     if iterator is x:
-        x = _rejoined(first, iterator)
+        x = _rejoined([first], iterator)
     return first, x
+
+
+def take(batches, count):
+    """Returns a generator's first batches, and it with nothing missing.
+
+    Args:
+        batches: generator of batches.
+        count: int. Read batches until they hold so many pictures.
+    """
+    taken = []
+    seen = 0
+    for batch in batches:
+        taken.append(batch)
+        seen += len(split_batch(batch)[0])
+        if seen >= count:
+            break
+    return taken, _rejoined(taken, batches)
 
 
 def _rejoined(first, rest):
     # Keras takes generators, but no `itertools.chain`.
-    yield first
+    yield from first
     yield from rest
 
 

@@ -53,7 +53,7 @@ OBJECTIVES = {
 
 def get_objective(name):
     """Returns the `Objective` called `name`."""
-    if name not in OBJECTIVES:
+    if not isinstance(name, str) or name not in OBJECTIVES:
         raise ValueError(
             f"`objective` must be one of {', '.join(map(repr, OBJECTIVES))}. "
             f"Received: objective={name!r}"

@@ -10,11 +10,25 @@ def write_file(path, write):
         write: function that writes a file at the path it is given, in the
             same folder and with the same ending.
     """
-    temporary = path.with_name(f".tmp_{path.name}")
+    write_files({path: write})
+
+
+def write_files(files):
+    """Writes files that belong together: all of them whole, or none.
+
+    Args:
+        files: dict from a `pathlib.Path` to its `write`, see `write_file`;
+            they are called in order. What is there stays until all new files
+            are complete.
+    """
+    temporaries = {path: path.with_name(f".tmp_{path.name}") for path in files}
     try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, write in files.items():
+            write(temporaries[path])
+            with open(temporaries[path], "rb+") as file:
+                os.fsync(file.fileno())
+        for path, temporary in temporaries.items():
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)

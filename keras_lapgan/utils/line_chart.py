@@ -82,7 +82,9 @@ def _panel(draw, font, corner, size, title, curves, color):
 
 
 def _range(sequences):
-    values = np.concatenate([np.asarray(s, "float64") for s in sequences])
+    values = np.concatenate(
+        [[], *(np.asarray(s, "float64") for s in sequences)]
+    )
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from keras_lapgan import LAPGAN
+from keras_lapgan.callbacks import DivergenceError
 from keras_lapgan.callbacks import RunCheckpoint
 from keras_lapgan.callbacks import SaveError
+from keras_lapgan.callbacks import run_checkpoint
 from keras_lapgan.callbacks.run_checkpoint import append_log
-from keras_lapgan.callbacks.run_checkpoint import latest_checkpoint
+from keras_lapgan.utils.checkpoints import latest_checkpoint
 
 
 class Signal(keras.callbacks.Callback):
@@ -167,8 +169,11 @@ def test_a_save_that_fails_half_way_keeps_the_one_before(
 ):
     model = make_model()
     fit(model, images, RunCheckpoint(tmp_path, 3))
-    path = latest_checkpoint(tmp_path)[0]
-    kept = path.read_bytes()
+    if method == "save":
+        kept = latest_checkpoint(tmp_path)[0]
+    else:
+        kept = tmp_path / "model.weights.h5"
+    content = kept.read_bytes()
     line = "file write\nfailed, errno = 28"
 
     def fails(self, filepath, *args, **kwargs):
@@ -178,7 +183,7 @@ def test_a_save_that_fails_half_way_keeps_the_one_before(
     monkeypatch.setattr(type(model), method, fails)
     with pytest.raises(SaveError, match="Could not save.*write failed, errno"):
         fit(model, images, RunCheckpoint(tmp_path, 3), epochs=1)
-    assert path.read_bytes() == kept
+    assert kept.read_bytes() == content
     assert temporary_files(tmp_path) == []
     monkeypatch.undo()
     assert isinstance(LAPGAN.from_preset(tmp_path), LAPGAN)
@@ -237,17 +242,46 @@ def test_a_log_s_epoch_done_again_replaces_its_line(tmp_path):
     ]
 
 
-def test_latest_checkpoint(tmp_path):
-    assert latest_checkpoint(tmp_path) is None
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    for name in (
-        "epoch_0001_step_000000.keras",
-        "epoch_0001_step_000040.keras",
-        ".tmp_epoch_0002_step_000000.keras",
-        "epoch_10000_step_000000.txt",
-    ):
-        (folder / name).touch()
-    path, epochs, steps = latest_checkpoint(tmp_path)
-    assert path.name == "epoch_0001_step_000040.keras"
-    assert (epochs, steps) == (1, 40)
+def test_the_checkpoint_is_never_behind_the_preset_files(
+    tmp_path, make_model, images, monkeypatch
+):
+    model = make_model()
+    fit(model, images, RunCheckpoint(tmp_path, 3))
+
+    def no_room(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_checkpoint, "save_preset", no_room)
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    checkpoint.set_model(model)
+    with pytest.raises(SaveError, match="No space left"):
+        checkpoint.on_epoch_end(1)
+    assert not checkpoint.saved
+    assert latest_checkpoint(tmp_path)[1:] == (2, 0)
+    metadata = json.loads((tmp_path / "metadata.json").read_text())
+    assert metadata["epochs"] == 1
+    assert isinstance(LAPGAN.from_preset(tmp_path), LAPGAN)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_diverged_training_overwrites_nothing(
+    tmp_path, make_model, images, value
+):
+    def files():
+        paths = [p for p in tmp_path.rglob("*") if p.is_file()]
+        return {path: path.read_bytes() for path in paths}
+
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    model = make_model()
+    checkpoint.set_model(model)
+    logs = {"d_loss_0": 0.5, "g_loss_0": np.float32(value)}
+    message = f"g_loss_0 is {value} at epoch 1; nothing was saved"
+    with pytest.raises(DivergenceError, match=message):
+        checkpoint.on_epoch_end(0, logs)
+    assert files() == {}
+    fit(model, images, checkpoint)
+    before = files()
+    message = f"g_loss_0 is {value} at epoch 2; the checkpoint before is kept"
+    with pytest.raises(DivergenceError, match=message):
+        checkpoint.on_epoch_end(1, logs)
+    assert files() == before

@@ -1,4 +1,10 @@
-from keras_lapgan.callbacks.training_curves import TrainingCurves
+import pytest
+
+from keras_lapgan.callbacks import SaveError
+from keras_lapgan.callbacks import TrainingCurves
+from keras_lapgan.callbacks.training_curves import logged_curve
+from keras_lapgan.callbacks.training_curves import logged_levels
+from keras_lapgan.utils import image_grid
 
 
 def test_draws_the_log(tmp_path):
@@ -11,3 +17,26 @@ def test_draws_the_log(tmp_path):
 
     with Image.open(tmp_path / "curves.png") as image:
         assert image.size == (2 * 420, 2 * 220)
+
+
+def test_a_full_disk_keeps_the_curves_before(tmp_path, monkeypatch):
+    (tmp_path / "log.csv").write_text("epoch,d_loss_0\n1,.69\n")
+    TrainingCurves(tmp_path).on_epoch_end(0)
+    before = (tmp_path / "curves.png").read_bytes()
+
+    def fails(path, write):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(image_grid, "write_file", fails)
+    with pytest.raises(SaveError, match="No space left on device"):
+        TrainingCurves(tmp_path).on_epoch_end(0)
+    assert (tmp_path / "curves.png").read_bytes() == before
+
+
+def test_columns_of_a_log():
+    rows = [
+        {"epoch": "1", "d_loss_10": ".5", "d_loss_2": ".5"},
+        {"epoch": "2", "d_loss_10": ".25", "d_loss_2": ".5"},
+    ]
+    assert logged_levels(rows) == [2, 10]
+    assert logged_curve(rows, "d_loss_10") == ([1, 2], [0.5, 0.25])

@@ -19,8 +19,9 @@ def installed(monkeypatch, tmp_path):
             backend, "find_spec", lambda name: name in names or None
         )
         if settings:
-            text = json.dumps({"backend": settings})
-            (tmp_path / "keras.json").write_text(text)
+            if isinstance(settings, str):
+                settings = {"backend": settings}
+            (tmp_path / "keras.json").write_text(json.dumps(settings))
 
     return installed
 
@@ -34,6 +35,10 @@ def installed(monkeypatch, tmp_path):
         (["torch"], "tensorflow", "torch"),
         (["torch"], "torch", None),
         ([], None, None),
+        (["jax"], {"floatx": "float32"}, "jax"),
+        (["jax"], {"backend": None}, "jax"),
+        (["jax"], {"backend": 5}, "jax"),
+        (["jax"], [1], "jax"),
     ],
 )
 def test_only_a_missing_backend_is_replaced(installed, names, settings, chosen):

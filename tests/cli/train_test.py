@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +13,9 @@ from PIL import Image
 from keras_lapgan import LAPGAN
 from keras_lapgan import callbacks
 from keras_lapgan.callbacks import run_checkpoint
+from keras_lapgan.cli import train
+from keras_lapgan.presets.preset_folder import read_metadata
+from keras_lapgan.training import DampedSGD
 
 SHORT = ("--data", "sample", "--steps-per-epoch", 3, "--batch-size", 4)
 
@@ -42,9 +46,11 @@ def test_leaves_a_run_folder(run, preset, tmp_path):
     assert "step 6/6 (epoch 2.00) d_loss" in result.stderr
     folder = tmp_path / "runs" / "a"
     assert sorted(os.listdir(folder)) == [
+        "README.md",
         "checkpoint",
         "command.txt",
         "config.json",
+        "curves.png",
         "log.csv",
         "metadata.json",
         "model.weights.h5",
@@ -233,12 +239,97 @@ def test_a_full_disk_at_the_first_save(fails, preset, monkeypatch):
     assert "Could not save to 'a': No space left on device." in error
 
 
-def test_a_full_disk_later(fails, trained, monkeypatch):
+def test_a_full_disk_later(run, fails, trained, monkeypatch, tmp_path):
     monkeypatch.setattr(run_checkpoint, "save_preset", no_room)
     error = fails("train", "a", "--resume", "--epochs", 2, code=1)
     assert "Could not save to 'a': No space left on device." in error
-    assert "The checkpoint before is kept" in error
+    assert "The last checkpoint is kept: make room" in error
+    assert run_checkpoint.latest_checkpoint("a")[1:] == (2, 0)
+    assert read_metadata("a")["epochs"] == 1
+    # The epoch is done, its preset files are not.
+    monkeypatch.undo()
+    os.chdir(tmp_path)
+    result = run("train", "a", "--resume", "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert read_metadata("a")["epochs"] == 2
+    checkpoint = run_checkpoint.latest_checkpoint("a")[0]
+    expected = keras.saving.load_model(checkpoint).get_weights()
+    for a, b in zip(weights("a"), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    error = fails("train", "a", "--resume", "--epochs", 2, code=2)
+    assert "done 2 epochs already" in error
+
+
+def test_progress_is_the_checkpoint_s(run, trained):
+    metadata = read_metadata("a")
+    metadata |= {"epochs": 7, "steps": 1}
+    Path("a/metadata.json").write_text(json.dumps(metadata))
+    result = run("train", "a", "--resume", "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert run_checkpoint.latest_checkpoint("a")[1:] == (2, 0)
+    assert read_metadata("a")["epochs"] == 2
+
+
+def test_training_that_diverges(run, fails, trained, monkeypatch):
+    on_epoch_end = callbacks.RunCheckpoint.on_epoch_end
+
+    def diverged(self, epoch, logs=None):
+        on_epoch_end(self, epoch, {**logs, "g_loss_0": float("nan")})
+
+    monkeypatch.setattr(callbacks.RunCheckpoint, "on_epoch_end", diverged)
+    error = fails("train", "a", "--resume", "--epochs", 2, code=1)
+    assert "Training diverged: g_loss_0 is nan at epoch 2" in error
     assert run_checkpoint.latest_checkpoint("a")[1:] == (1, 0)
+
+
+def test_other_data_for_a_resumed_run(run, trained):
+    shape = (read_metadata("a")["images"], 20, 20, 3)
+    images = np.random.default_rng(0).integers(0, 255, shape)
+    np.save("data.npy", images.astype("uint8"))
+    result = run("train", "a", "--resume", "--epochs", 2, "--data", "data.npy")
+    assert result.exit_code == 0, result.output
+    assert (
+        "Warning: --data: the run was begun with 'sample' and goes on with "
+        "'data.npy'.\n" in result.stderr
+    )
+
+
+def test_damped_sgd_counts_passes_over_the_data(run, preset):
+    run("train", preset, *SHORT, "--epochs", 1, "--output", "a")
+    config = LAPGAN.from_preset("a").get_compile_config()
+    for name in ("d_optimizer", "g_optimizer"):
+        assert config[name]["config"]["steps_per_epoch"] == 1000 // 4
+
+
+def test_damped_sgd_of_some_levels(tiny):
+    model = tiny.model()
+    model.compile(
+        ["adam", DampedSGD(0.2)], [DampedSGD(0.1), DampedSGD()], **tiny.quick
+    )
+    train._compile(model, 10, {"batch_size": 16, "seed": 3, "levels": None})
+    config = model.get_compile_config()
+    assert config["seed"] == 3
+    optimizers = config["d_optimizer"] + config["g_optimizer"]
+    assert optimizers[0]["class_name"] == "Adam"
+    damped = [one["config"] for one in optimizers[1:]]
+    assert [one["steps_per_epoch"] for one in damped] == [1, 1, 1]
+    rates = [one["learning_rate"] for one in damped]
+    np.testing.assert_allclose(rates, [0.2, 0.1, 0.02], rtol=1e-6)
+
+
+def test_hints_can_be_pasted(run, preset, monkeypatch):
+    args = ("train", preset, *SHORT, "--epochs", 1, "--output", "my run")
+    assert "Draw from it: keras-lapgan sample 'my run'\n" in run(*args).stdout
+    interrupt_at(monkeypatch, 1)
+    result = run(*args, "--overwrite")
+    assert f"train {preset} --output 'my run' --resume" in result.stderr
+
+
+def test_overwrite_keeps_a_card_that_somebody_wrote(run, preset, trained):
+    Path("a/README.md").write_text("# Mine\n")
+    args = ("train", preset, *SHORT, "--epochs", 1, "--output", "a")
+    assert run(*args, "--overwrite").exit_code == 0
+    assert Path("a/README.md").read_text() == "# Mine\n"
 
 
 def test_bfloat16_and_the_largest_seed(run, preset):

@@ -8,6 +8,7 @@ from keras_lapgan.training.damped_sgd import DampedSGD
 from keras_lapgan.training.objectives import OBJECTIVES
 
 SGD = keras.optimizers.SGD
+SHARED = SGD()
 ROLES = ("generator", "discriminator", "ema_generator")
 
 
@@ -120,6 +121,45 @@ def test_frozen_networks_stay(tiny):
     after = networks(tiny, model, 0)
     assert tiny.same(after["discriminator"], before["discriminator"])
     assert not tiny.same(after["generator"], before["generator"])
+
+
+def test_a_frozen_generator_keeps_its_average(tiny):
+    model = tiny.model(sizes=(4,))
+    model.compile(SGD(0.1), SGD(0.1), **tiny.quick)
+    tiny.steps(model, tiny.images(size=4), count=2)
+    model.level(0).generator.trainable = False
+    model.compile(SGD(0.1), SGD(0.1), **tiny.quick)
+    before = networks(tiny, model, 0)
+    assert not tiny.same(before["ema_generator"], before["generator"])
+    tiny.steps(model, tiny.images(size=4), count=1)
+    after = networks(tiny, model, 0)
+    assert tiny.same(after["ema_generator"], before["ema_generator"])
+
+
+def test_freezing_and_thawing_leaves_the_average_frozen(tiny, tmp_path):
+    model = tiny.model(sizes=(4,))
+    model.trainable = False
+    model.trainable = True
+    assert not model.level(0).ema_generator.trainable_variables
+    tiny.steps(model, tiny.images(size=4), count=1)
+    model.level(0).generator.trainable = False
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert not loaded.level(0).generator.trainable_variables
+    tiny.steps(loaded, tiny.images(size=4), count=1)
+
+
+def test_training_on_keeps_a_trained_average(tiny):
+    model = tiny.model(sizes=(4,))
+    model.level(0).averaged_steps.assign(100_000)
+    average = tiny.arrays(model.level(0).ema_generator)
+    model.compile("sgd", SGD(1.0), ema_decay=0.9, **tiny.quick)
+    tiny.steps(model, tiny.images(size=4), count=1)
+    raw = tiny.arrays(model.level(0).generator)
+    found = tiny.arrays(model.level(0).ema_generator)
+    for a, r, f in zip(average, raw, found, strict=True):
+        np.testing.assert_allclose(f, 0.9 * a + 0.1 * r, atol=1e-6)
+    assert float(model.level(0).averaged_steps) == 100_001
 
 
 # === The formula of a step ===
@@ -285,6 +325,14 @@ def test_compile_config_round_trip(tiny):
         ({"objective": "l1"}, "must be one of.*Received: objective='l1'"),
         ({"levels": [2]}, r"some of \[0, 1\].*Received: levels=\[2\]"),
         ({"levels": []}, r"Received: levels=\[\]"),
+        ({"levels": 5}, r"Received: levels=\(5,\)"),
+        ({"objective": ["hinge"]}, r"Received: objective=\['hinge'\]"),
+        ({"seed": "a"}, "Received: seed='a'"),
+        ({"d_optimizer": ["sgd"]}, r"list of 2.*Received: \['sgd'\]"),
+        (
+            {"d_optimizer": [SHARED, SHARED]},
+            "2 different objects; to share one",
+        ),
         ({"ema_decay": 1.0}, "Received: ema_decay=1.0"),
         ({"loss": "mse", "metrics": []}, "Received: loss, metrics"),
     ],

@@ -683,3 +683,59 @@ def test_channels_first_is_refused(tiny):
             LAPGAN(levels)
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+def test_tests_take_the_middle_without_flips(tiny):
+    plain = tiny.model(source_size=10)
+    flipped = tiny.model(source_size=10, flip=True, crop="random")
+    images = tiny.images(size=10)
+    for model in (plain, flipped):
+        model.compile("sgd", "sgd", **tiny.quick)
+    losses = [
+        m.evaluate(images, batch_size=8, verbose=0, return_dict=True)
+        for m in (plain, flipped)
+    ]
+    assert losses[0] == losses[1]
+    middle = images[:, 1:9, 1:9]
+    again = plain.evaluate(middle, batch_size=8, verbose=0, return_dict=True)
+    assert again == losses[0]
+
+
+def test_a_generator_s_normalisation_is_of_many_pictures(tiny):
+    images = tiny.images(64)
+
+    def batches():
+        for i in range(0, 64, 4):
+            yield (images[i : i + 4],)
+
+    model = tiny.model(normalization="per_channel")
+    model.compile("sgd", "sgd", **tiny.quick)
+    rest = model.adapt(batches())
+    assert len(list(rest)) == 16
+    mean = ops.convert_to_numpy(model.normalization.mean).ravel()
+    np.testing.assert_allclose(mean, images.mean((0, 1, 2)), rtol=1e-4)
+
+
+def test_weights_of_samples_are_refused(tiny):
+    with pytest.raises(ValueError, match="no loss a picture to weigh"):
+        tiny.model().fit(tiny.images(), sample_weight=np.ones(16))
+
+
+def test_presets_of_the_class():
+    assert "lapgan_cifar10" in LAPGAN.presets
+
+
+def test_precision_survives_saving(tiny, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = tiny.model()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    dense = loaded.level(0).generator.get_layer("dense_1")
+    assert dense.compute_dtype == "bfloat16"
+    # The pictures themselves lose nothing.
+    noise = tiny.noise(loaded)
+    dtype = keras.backend.standardize_dtype(loaded(noise).dtype)
+    assert dtype == "float32"

@@ -1,6 +1,7 @@
 import json
 import shutil
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from keras import ops
 
 from keras_lapgan import LAPGAN
 from keras_lapgan import PresetError
+from keras_lapgan.presets import preset_folder
 from keras_lapgan.presets import save_preset
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.preset_folder import sha256
@@ -40,6 +42,7 @@ def saved(trained, tmp_path):
 def test_round_trip(tiny, saved):
     model, folder = saved
     assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
         "config.json",
         "metadata.json",
         "model.weights.h5",
@@ -135,6 +138,8 @@ def test_weights_of_another_model(tiny, saved):
         ("{}", "is not a preset"),
         ("[]", "is not a preset"),
         ('{"class_name": "Nothing", "config": {}}', "is not a preset"),
+        ('{"class_name": "LAPGAN", "config": [1]}', "holds no model"),
+        ('{"config": null}', "holds no model"),
     ],
 )
 def test_bad_config(saved, text, message):
@@ -142,6 +147,44 @@ def test_bad_config(saved, text, message):
     (folder / "config.json").write_text(text)
     with pytest.raises(PresetError, match=message):
         LAPGAN.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"config": {"levels": []}}, "can be built: .*must not be empty"),
+        ({"config": {"levels": 5}}, "can be built"),
+        ({"config": {"unknown": 1}}, "can be built"),
+        ({"class_name": "Gone", "registered_name": None}, "can be built"),
+        ({"compile_config": {"d_optimizer": "nothing"}}, "can be built"),
+        ({"compile_config": {"unknown": 1}}, "can be built: .*unknown"),
+        ({"compile_config": [1]}, "can be built"),
+    ],
+)
+def test_a_config_that_cannot_be_built(saved, change, message):
+    _, folder = saved
+    config = json.loads((folder / "config.json").read_text())
+    inner = {**config["config"], **change.get("config", {})}
+    config = {**config, **change, "config": inner}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PresetError, match=message) as caught:
+        LAPGAN.from_preset(folder)
+    assert len(str(caught.value)) < 800
+
+
+def test_a_published_name_wins_over_a_folder(saved, monkeypatch):
+    _, folder = saved
+    name = "lapgan_cifar10_small"
+    folder.rename(folder.parent / name)
+    monkeypatch.chdir(folder.parent)
+    model = LAPGAN.from_preset(name, load_weights=False)
+    assert model.sizes[0] == (28, 28)
+    for mine in (f"./{name}", Path(name)):
+        assert LAPGAN.from_preset(mine).sizes[0] == (8, 8)
+    monkeypatch.setattr(preset_folder, "published_folder", lambda name: None)
+    message = f"no trained weights.*The folder of that name is './{name}'"
+    with pytest.raises(PresetError, match=message):
+        LAPGAN.from_preset(name)
 
 
 def test_a_folder_of_something_else(tmp_path):
@@ -186,4 +229,12 @@ def test_a_full_disk_leaves_the_old_preset(tiny, saved, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         model.save_to_preset(folder)
     assert model.optimizer is optimizer
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_metadata_that_cannot_be_written_leaves_the_old_weights(saved):
+    model, folder = saved
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(TypeError):
+        save_preset(model, folder, {"data": object()})
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before

@@ -150,9 +150,19 @@ class Batches(keras.utils.PyDataset):
 def test_py_dataset():
     data = Batches([(IMAGES, LABELS)])
     x, y = prepare(spec(3), data)
-    assert x is data and y is None
+    assert y is None and x.num_batches == 1
+    assert x[0][0] is IMAGES
     with pytest.raises(ValueError, match="labels from 1 to 3"):
         prepare(spec(3), Batches([(IMAGES, LABELS + 1)]))
+
+
+def test_later_batches_are_looked_at_too():
+    bad = [(IMAGES, LABELS), (IMAGES, LABELS + 1)]
+    for data in (Batches(bad), iter(bad)):
+        x, _ = prepare(spec(3), data)
+        with pytest.raises(ValueError, match="labels from 1 to 3"):
+            for batch in x if iter(x) is x else (x[0], x[1]):
+                assert len(batch) == 2
 
 
 @pytest.mark.parametrize("empty", [Batches([]), iter([])])

@@ -1,0 +1,2 @@
+class DivergenceError(ArithmeticError):
+    """Training whose losses are no longer finite numbers."""
