@@ -10,11 +10,8 @@ from keras_lapgan.layers.normalization import ImageNormalization
 from keras_lapgan.layers.randomness import StepRandom
 from keras_lapgan.models.adversarial_model import AdversarialModel
 from keras_lapgan.models.adversarial_model import Bands
+from keras_lapgan.models.sampler import Samplers
 from keras_lapgan.training import inputs
-
-# `generate` pads its last batch to one of these, so that a new count seldom
-# means a new compilation.
-_BATCH_SIZES = (1, 8, 32, 128)
 
 
 class _ClassProperty:
@@ -166,7 +163,7 @@ class LAPGAN(AdversarialModel):
         self._image_spec = inputs.ImageSpec(
             sizes, self.channels, self.num_classes
         )
-        self._samplers = _Samplers(self)
+        self._samplers = Samplers(self)
         self.built = True
         self.compile()
 
@@ -502,32 +499,24 @@ class LAPGAN(AdversarialModel):
         seed = checked_seed(seed)
         labels = self._checked_labels(labels, count)
         noise = self._checked_noise(noise, count)
-        chunk = min(batch_size or _BATCH_SIZES[-1], count)
-        sampler = self._samplers.from_level(depth)
-        stages = []
-        for start in range(0, count, chunk):
-            n = min(chunk, count - start)
-            stop = start + n
-            values = {}
+
+        def values(start, stop):
+            """The chain's inputs for these pictures."""
+            found = {} if labels is None else {"labels": labels[start:stop]}
+            if images is not None:
+                found["images"] = images[start:stop]
             for k, level in enumerate(self.levels[:depth]):
-                values[f"noise_{k}"] = (
-                    level.noise.draw(n, seed, k, start)
+                found[f"noise_{k}"] = (
+                    level.noise.draw(stop - start, seed, k, start)
                     if noise[k] is None
                     else noise[k][start:stop]
                 )
-            if labels is not None:
-                values["labels"] = labels[start:stop]
-            if images is not None:
-                values["images"] = images[start:stop]
-            padded = next((b for b in _BATCH_SIZES if b >= n), n)
-            if batch_size is not None:
-                padded = min(padded, batch_size)
-            values = {name: _pad(v, padded) for name, v in values.items()}
-            results = sampler.predict_on_batch(values)
-            stages.append([_finish(r[:n], dtype) for r in results])
-        if not return_pyramid:
-            return np.concatenate([stage[0] for stage in stages])
-        return [np.concatenate(parts) for parts in zip(*stages, strict=True)]
+            return found
+
+        stages = self._samplers.draw(depth, count, values, batch_size)
+        if dtype == "uint8":
+            stages = [np.rint(stage).astype("uint8") for stage in stages]
+        return stages if return_pyramid else stages[0]
 
     def _checked_labels(self, labels, count):
         if not self.num_classes:
@@ -624,7 +613,8 @@ class LAPGAN(AdversarialModel):
 
         Args:
             preset: str or path. A name of `keras_lapgan.list_presets()`, or a
-                folder that `save_to_preset` or `keras-lapgan train` wrote.
+                folder that `save_to_preset` or `keras-lapgan train` wrote. A
+                name wins over a folder of that name in the current folder.
             load_weights: bool. False gives fresh weights. Defaults to True.
             **overrides: `crop`, `flip`, `name`: arguments of the model to
                 change.
@@ -641,7 +631,10 @@ class LAPGAN(AdversarialModel):
         return load_preset(preset, cls, load_weights=load_weights, **overrides)
 
     def save_to_preset(self, folder):
-        """Writes `config.json`, `metadata.json` and `model.weights.h5`.
+        """Writes `config.json`, `metadata.json`, `model.weights.h5`, a card.
+
+        Optimizer state is left out: `model.save("model.keras")` keeps it. A
+        `README.md` that you wrote is kept.
 
         Args:
             folder: path. Made if missing.
@@ -678,82 +671,14 @@ class LAPGAN(AdversarialModel):
         return cls(**config)
 
 
-class _Sampler(keras.Model):
-    """The chain from level `depth - 1` to the finest, as a pure function.
-
-    Takes a dict of `noise_<k>`, of `labels` if the model is conditional, and
-    of `images` where the chain starts from pictures. Returns all stages as
-    float32 pixels, finest first.
-    """
-
-    def __init__(self, model, depth):
-        super().__init__(name=f"sampler_{depth}", autocast=False)
-        self.model = model
-        self.depth = depth
-        self.built = True
-
-    def call(self, values, training=False):
-        model = self.model
-        stages = []
-        image = values.get("images")
-        if image is not None:
-            image = model.from_pixels(image, self.depth)
-            stages.append(model.to_pixels(image, self.depth))
-        for k in reversed(range(self.depth)):
-            condition = None
-            if image is not None:
-                condition = model.pyramid.condition(image, k)
-            level = model.levels[k]
-            band = level.sample_band(
-                condition, values.get("labels"), values[f"noise_{k}"]
-            )
-            image = band if condition is None else condition + band
-            stages.append(model.to_pixels(image, k))
-        return stages[::-1]
-
-
-class _Samplers:
-    """Makes samplers when asked for and keeps them.
-
-    A plain object, so that neither the weights file nor `summary()` sees
-    models that own nothing.
-    """
-
-    def __init__(self, model):
-        self._model = model
-        self._by_depth = {}
-
-    def from_level(self, depth):
-        if depth not in self._by_depth:
-            self._by_depth[depth] = _Sampler(self._model, depth)
-        return self._by_depth[depth]
-
-    def chain(self, values):
-        return self.from_level(len(self._model.levels)).call(values)
-
-
 def _pair(size):
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def _check_count(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        value_ok = False
-    else:
-        value_ok = value >= 1
-    if not value_ok:
+    whole = isinstance(value, (int, np.integer)) and value is not True
+    if not whole or value < 1:
         raise ValueError(
             f"`{name}` must be an integer of at least 1. "
             f"Received: {name}={value!r}"
         )
-
-
-def _pad(values, count):
-    missing = count - len(values)
-    if missing <= 0:
-        return values
-    return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
-
-
-def _finish(pixels, dtype):
-    return np.rint(pixels).astype("uint8") if dtype == "uint8" else pixels
