@@ -2,9 +2,9 @@
 
     python tools/publish_run.py runs/a presets/lapgan_cifar10_small
 
-Copies `config.json`, `log.csv` and `command.txt`, stores the weights as
-float16 (no optimizer state) and writes metadata and a card, all in a temporary
-folder beside the target. Only after that folder, loaded, has drawn the same
+Copies `config.json` and `log.csv`, stores the weights as float16 (no optimizer
+state) and writes metadata and a card, without the paths of the machine that
+trained, all in a temporary folder beside the target. Only after that folder, loaded, has drawn the same
 pictures as the run to within 2 of 255, it takes the target's place; a card
 that somebody wrote there is kept. Refuses a folder whose name is not a
 published preset or whose architecture differs from it. `--note` is stored in
@@ -53,11 +53,11 @@ def halve(source, target):
 
 def build(run, folder, model, name, note):
     """Fills the folder of the published preset `name` from a run's."""
-    for file in (CONFIG, "log.csv", "command.txt"):
-        if (run / file).is_file():
-            shutil.copy(run / file, folder / file)
+    for file in (CONFIG, "log.csv"):
+        shutil.copy(run / file, folder / file)
     halve(run / WEIGHTS, folder / WEIGHTS)
     metadata = json.loads((run / METADATA).read_text())
+    metadata["preset"] = name
     if note:
         metadata["note"] = note
     metadata["weights_sha256"] = sha256(folder / WEIGHTS)
