@@ -4,11 +4,11 @@
 
 Copies `config.json` and `log.csv`, stores the weights as float16 (no optimizer
 state) and writes metadata and a card, without the paths of the machine that
-trained, all in a temporary folder beside the target. Only after that folder, loaded, has drawn the same
-pictures as the run to within 2 of 255, it takes the target's place; a card
-that somebody wrote there is kept. Refuses a folder whose name is not a
-published preset or whose architecture differs from it. `--note` is stored in
-the metadata.
+trained, all in a temporary folder beside the target. Only after that folder,
+loaded, has drawn the same pictures as the run to within 2 of 255, it takes the
+target's place; a card that somebody wrote there is kept. Refuses a folder
+whose name is not a published preset or whose architecture differs from it.
+`--note` is stored in the metadata.
 """
 
 import argparse
