@@ -1,5 +1,6 @@
 """The short `README.md` of a preset folder."""
 
+import json
 import shlex
 
 CARD = "README.md"
@@ -36,7 +37,7 @@ A Laplacian-pyramid GAN (Denton et al., 2015, {_PAPER}),
 ```python
 from keras_lapgan import LAPGAN
 
-model = LAPGAN.from_preset({preset!r})
+model = LAPGAN.from_preset({json.dumps(preset)})
 images = model.generate(16, seed=42)  # uint8 (16, {shape})
 ```
 
