@@ -12,6 +12,8 @@ from keras_lapgan.cli import backend
 def installed(monkeypatch, tmp_path):
     """Sets which backends there are, and what Keras' settings name."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    # Set first, so that what the code sets is undone where none was set.
+    monkeypatch.setenv("KERAS_BACKEND", "none")
     monkeypatch.delenv("KERAS_BACKEND")
 
     def installed(*names, settings=None):
