@@ -12,8 +12,9 @@ from keras_lapgan.version import __version__
 _HOMES = {
     "LAPGAN": "keras_lapgan.models.lapgan",
     "LAPGANLevel": "keras_lapgan.models.lapgan_level",
-    "PresetError": "keras_lapgan.presets.errors",
+    "PresetError": "keras_lapgan.utils.preset_error",
     "list_presets": "keras_lapgan.presets.registry",
+    "upload_preset": "keras_lapgan.publishing.upload_preset",
 }
 _MODULES = (
     "callbacks",

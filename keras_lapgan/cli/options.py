@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import os
 import shutil
-from pathlib import Path
 
 import click
 
@@ -27,21 +26,6 @@ def seed(default, help):
         show_default=True if default is not None else "a fresh one",
         help=help,
     )
-
-
-def check_preset(preset):
-    """Refuses, before Keras is imported, a preset that does not exist."""
-    from keras_lapgan.presets.registry import get_preset
-
-    if not is_folder(preset):
-        get_preset(preset)
-
-
-def is_folder(preset):
-    """Whether PRESET is a folder; a published name wins over one."""
-    from keras_lapgan.presets.registry import is_published
-
-    return not is_published(preset) and Path(preset).is_dir()
 
 
 def check_output(path, overwrite, is_ours):

@@ -41,15 +41,19 @@ _FILE = re.compile(r"\d{5}\.png")
 def command(
     preset, count, seed, labels, layout, random_weights, output, overwrite
 ):
-    """Draw pictures from PRESET: a published name or a run's folder."""
+    """Draw pictures from PRESET.
+
+    A published name, a folder of a run or a preset, or hf://user/name.
+    """
+    from keras_lapgan.presets.sources import find_preset
+
     if output is None:
         output = Path("samples" if layout == "files" else "samples.png")
     if layout != "files" and output.suffix.lower() != ".png":
         raise options.Mistake(
             f"--output must end in .png. Received: {str(output)!r}"
         )
-    options.check_preset(preset)
-    if not (random_weights or _has_weights(preset)):
+    if not (random_weights or find_preset(preset).has_weights):
         raise options.Mistake(
             f"{preset!r} has no trained weights yet. Train it, `keras-lapgan "
             f"train {preset}`, or see what untrained ones draw with "
@@ -100,12 +104,6 @@ def command(
             scale = max(1, 56 // stages[0].shape[1])
             save_png(path, image_grid(stages[0], columns, scale))
     click.echo(f"{count} pictures of seed {seed}: {output}")
-
-
-def _has_weights(preset):
-    from keras_lapgan.presets.registry import published_folder
-
-    return options.is_folder(preset) or published_folder(preset) is not None
 
 
 def _is_folder_of_files(path):

@@ -112,16 +112,25 @@ def _levels(ctx, param, value):
 )
 @click.pass_context
 def command(ctx, preset, output, overwrite, resume, **settings):
-    """Train PRESET: a published name, or a run's folder to go on from.
+    """Train PRESET: a published name, or what to go on from.
+
+    That is a folder of a run or a preset, or hf://user/name.
 
     Leaves a run folder that every command takes: weights, log.csv, grids of
     samples after each epoch. Ctrl-C saves; --resume goes on.
     """
     if resume and overwrite:
         raise options.Mistake("--resume and --overwrite exclude each other.")
+    from keras_lapgan.presets.registry import is_published
+    from keras_lapgan.presets.sources import find_preset
+
+    is_folder = not is_published(preset) and Path(preset).is_dir()
     if output is None:
-        is_run = resume and options.is_folder(preset)
-        output = Path(preset) if is_run else Path("runs") / Path(preset).name
+        output = (
+            Path(preset)
+            if resume and is_folder
+            else Path("runs") / Path(preset).name.partition("@")[0]
+        )
     if resume:
         given = {
             name
@@ -141,9 +150,8 @@ def command(ctx, preset, output, overwrite, resume, **settings):
         metadata = {k: run[k] for k in ("preset", "images") if k in run}
         behind = run["behind"]
     else:
-        options.check_preset(preset)
-        is_same = output.resolve() == Path(preset).resolve()
-        if is_same and options.is_folder(preset):
+        source = find_preset(preset)
+        if is_folder and output.resolve() == Path(preset).resolve():
             raise options.Mistake(
                 f"A run cannot go on into its own folder, {str(preset)!r}. "
                 "Choose another --output, or continue it with --resume."
@@ -151,7 +159,7 @@ def command(ctx, preset, output, overwrite, resume, **settings):
         options.check_output(output, overwrite, _is_run)
         metadata = {"preset": preset}
         behind = False
-        settings |= _home_settings(preset, settings)
+        settings |= _home_settings(source, settings)
     if settings["data"] is None:
         raise options.Mistake("--data: name the pictures to train on.")
     _train(preset, output, resume, behind, metadata, settings)
@@ -167,19 +175,14 @@ def _is_run(path):
     return not names or bool(names & {"command.txt", "metadata.json"})
 
 
-def _home_settings(preset, settings):
+def _home_settings(source, settings):
     """Data, split and batch size that a preset or a run was made with."""
-    from keras_lapgan.presets.preset_folder import METADATA
-    from keras_lapgan.presets.preset_folder import read_metadata
-    from keras_lapgan.presets.registry import get_preset
-
-    home = {}
-    if not options.is_folder(preset):
-        published = get_preset(preset)
+    published = source.published
+    if published is None:
+        home = source.metadata()
+    else:
         home = {k: getattr(published, k) for k in ("data", "split")}
         home["batch_size"] = published.batch_size
-    elif (Path(preset) / METADATA).is_file():
-        home = read_metadata(preset)
     found = {
         "batch_size": settings["batch_size"] or home.get("batch_size", 128)
     }
@@ -396,14 +399,16 @@ def _load_checkpoint(keras, output):
 
 def _new_model(preset, settings):
     from keras_lapgan import LAPGAN
+    from keras_lapgan.presets.registry import is_published
 
     overrides = {
         name: settings[name]
         for name in ("flip", "crop")
         if settings[name] is not None
     }
+    # A published name is a recipe, trained from the start.
     model = LAPGAN.from_preset(
-        preset, load_weights=options.is_folder(preset), **overrides
+        preset, load_weights=not is_published(preset), **overrides
     )
     levels = settings["levels"]
     known = range(len(model.levels))

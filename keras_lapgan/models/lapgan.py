@@ -608,40 +608,103 @@ class LAPGAN(AdversarialModel):
         return list_presets()
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, **overrides):
-        """Builds a model from a published name or from a folder.
+    def from_preset(
+        cls,
+        preset,
+        *,
+        load_weights=True,
+        revision=None,
+        dtype=None,
+        **overrides,
+    ):
+        """Builds a model from a preset.
+
+        Every file is checked before anything is built from it, so presets of
+        strangers can be looked at: nothing in one runs code.
 
         Args:
-            preset: str or path. A name of `keras_lapgan.list_presets()`, or a
-                folder that `save_to_preset` or `keras-lapgan train` wrote. A
-                name wins over a folder of that name in the current folder.
+            preset: str or path. A name of `keras_lapgan.list_presets()`; a
+                folder that `save_to_preset` or `keras-lapgan train` wrote;
+                `hf://user/name` or `hf://user/name@revision` on the Hugging
+                Face Hub, or the repository's web address. A name wins over a
+                folder of that name in the current folder.
             load_weights: bool. False gives fresh weights. Defaults to True.
-            **overrides: `crop`, `flip`, `name`: arguments of the model to
-                change.
+            revision: str or None. A branch, tag or commit on the Hub. Defaults
+                to None, its main branch.
+            dtype: str or None. Dtype policy of the networks: `"float32"`,
+                `"mixed_bfloat16"` or `"bfloat16"`. Defaults to None, the
+                policy in use, however the weights are stored.
+            **overrides: arguments of the model to change: `class_names`,
+                `crop`, `flip`, `name`, `source_size`; with
+                `load_weights=False` also `down`, `up`, `normalization` and
+                `num_classes`, for which trained weights mean nothing.
 
         Returns:
-            A `LAPGAN`, compiled with the preset's recipe.
+            A `LAPGAN`, compiled with the preset's recipe; with the optimizers'
+            state if it was saved with it.
 
         Raises:
-            PresetError: an unknown name, a name without trained weights, a
-                folder that is not a preset.
+            PresetError: (a ValueError) an unknown name, a name without trained
+                weights, a folder or repository that is not a preset or is
+                damaged, no access to it, a change that weights do not allow.
+
+        Example:
+
+        ```python
+        model = LAPGAN.from_preset("lapgan_cifar10_small")
+        model = LAPGAN.from_preset("hf://user/name", revision="v1")
+        model = LAPGAN.from_preset("./mine", dtype="mixed_bfloat16")
+        ```
         """
         from keras_lapgan.presets import load_preset
 
-        return load_preset(preset, cls, load_weights=load_weights, **overrides)
+        return load_preset(
+            preset,
+            cls,
+            load_weights=load_weights,
+            revision=revision,
+            dtype=dtype,
+            **overrides,
+        )
 
-    def save_to_preset(self, folder):
+    def save_to_preset(
+        self,
+        folder,
+        *,
+        metadata=None,
+        include_optimizer=False,
+        weights_dtype="float32",
+    ):
         """Writes `config.json`, `metadata.json`, `model.weights.h5`, a card.
 
-        Optimizer state is left out: `model.save("model.keras")` keeps it. A
-        `README.md` that you wrote is kept.
+        All files or none: whatever stops the process, the folder holds what
+        it held, or the new preset. Its other files stay, and in a `README.md`
+        what you wrote.
 
         Args:
             folder: path. Made if missing.
+            metadata: dict or None. What else is known: `"data"`, `"split"`,
+                `"epochs"`, `"license"`, `"note"`, `"metrics"`. Defaults to
+                None.
+            include_optimizer: bool. Keep the optimizers' state too. Defaults
+                to False.
+            weights_dtype: str. Store the networks' weights as `"float32"`,
+                `"float16"` or `"bfloat16"`. Defaults to `"float32"`.
+
+        Raises:
+            PresetError: (a ValueError) the model has networks or optimizers
+                of your own, which a preset cannot hold; other metadata.
+            OSError: the disk is full or the folder cannot be written.
         """
         from keras_lapgan.presets import save_preset
 
-        save_preset(self, folder)
+        save_preset(
+            self,
+            folder,
+            metadata,
+            include_optimizer=include_optimizer,
+            weights_dtype=weights_dtype,
+        )
 
     # === Config ===
 

@@ -30,7 +30,8 @@ class CIFAR10Preset(Preset):
         g_units: tuple of 2 ints. Defaults to `(1200, 1200)`.
         d_units: tuple of 2 ints. Defaults to `(600, 600)`.
         class_conditional: bool. Defaults to False.
-        activations: the dense generator's. Defaults to `"relu"`.
+        activations: str or list of str. The dense generator's. Defaults to
+            `"relu"`.
         quick: bool. See `Preset`. Defaults to False.
 
     Reference:
@@ -114,7 +115,7 @@ PRESETS = (
         filters=64,
         g_units=(8000, 8000),
         d_units=(1600, 1600),
-        activations=("relu", "sigmoid"),
+        activations=["relu", "sigmoid"],
     ),
     CIFAR10Preset(
         "gan_cifar10",

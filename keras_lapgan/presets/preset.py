@@ -28,6 +28,10 @@ class Preset:
     source_size = None
     crop = "corners"
     normalization = "per_pixel"
+    #: Where weights are that are too large for the wheel: hf://user/name at a
+    #: commit, and the sha256 of the file there.
+    hub = None
+    weights_sha256 = None
     #: Of the paper's recipe.
     learning_rate = 0.02
     #: Pictures an epoch, for the learning rate's decay, which counts epochs.

@@ -6,219 +6,289 @@ what it is, `model.weights.h5` holds the weights: what
 """
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
-import textwrap
-import warnings
+import shutil
 from pathlib import Path
 
 from keras_lapgan.presets.card import CARD
-from keras_lapgan.presets.card import is_generated
+from keras_lapgan.presets.card import PICTURES
 from keras_lapgan.presets.card import model_card
-from keras_lapgan.presets.errors import PresetError
-from keras_lapgan.presets.registry import get_preset
-from keras_lapgan.presets.registry import is_published
-from keras_lapgan.presets.registry import published_folder
-from keras_lapgan.utils.files import write_files
+from keras_lapgan.presets.schema import check_about
+from keras_lapgan.presets.schema import check_config
+from keras_lapgan.presets.schema import check_metadata
+from keras_lapgan.presets.weights_file import DTYPES
+from keras_lapgan.presets.weights_file import check_weights_file
+from keras_lapgan.presets.weights_file import convert_weights
+from keras_lapgan.presets.weights_layout import parameter_counts
+from keras_lapgan.presets.weights_layout import weights_layout
+from keras_lapgan.utils.folder_swap import swap_in
+from keras_lapgan.utils.preset_error import PresetError
 from keras_lapgan.version import __version__
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
+#: More than any JSON file of this package takes.
+JSON_BYTES = 1_000_000
+#: Numbers that a model may have whose weights are nowhere to be seen.
+_MAX_NUMBERS = 200_000_000
 
 
-#: What may be changed while a preset is loaded. Weights fit all of them.
-OVERRIDES = ("crop", "flip", "name")
+# === Reading ===
 
 
-def load_preset(preset, cls, load_weights=True, **overrides):
-    """Builds the model of a published name or a folder.
+def read_config(folder):
+    """Returns a folder's `config.json`, checked: a dict."""
+    config = read_json(Path(folder) / CONFIG)
+    check_config(config, CONFIG)
+    return config
 
-    Args:
-        preset: str or path. A published name wins over a folder of that name
-            in the current directory; `./name` or a `Path` is the folder.
-        cls: the class that the model must be of.
-        load_weights: bool. Defaults to True.
-        **overrides: arguments of the model to change, out of `OVERRIDES`.
 
-    Returns:
-        The model, compiled.
-    """
-    folder = Path(preset)
-    if folder.is_dir() and not is_published(preset):
-        config = read_json(folder / CONFIG)
-    else:
-        if os.sep in str(preset) or str(preset).startswith("."):
-            raise PresetError(f"There is no folder {str(preset)!r}.")
-        config = get_preset(str(preset)).config()
-        folder = published_folder(str(preset))
-    if load_weights and not (folder and (folder / WEIGHTS).is_file()):
-        raise PresetError(
-            f"{str(preset)!r} has no trained weights yet. Build it with "
-            "fresh ones, `from_preset(..., load_weights=False)`, and train "
-            f"it: `keras-lapgan train {preset}`."
-            + (
-                f" The folder of that name is './{preset}'."
-                if is_published(preset) and Path(preset).is_dir()
-                else ""
-            )
+def read_metadata(folder):
+    """Returns a folder's `metadata.json`, checked: a dict."""
+    path = Path(folder) / METADATA
+    metadata = read_json(path)
+    version = metadata.get("format_version")
+    if version is None:
+        hint = (
+            " Keras itself saved it: open it with `keras.saving.load_model`."
+            if "keras_version" in metadata
+            else ""
         )
-    unknown = set(overrides) - set(OVERRIDES)
-    if unknown:
         raise PresetError(
-            f"Only {', '.join(OVERRIDES)} can be changed in a preset. "
-            f"Received: {', '.join(sorted(unknown))}"
+            f"{str(path)!r} is not a preset's: it has no format_version.{hint}"
         )
-    if not isinstance(config, dict) or not isinstance(
-        config.get("config"), dict
-    ):
+    if type(version) is int and version > FORMAT_VERSION:
+        wanted = metadata.get("keras_lapgan_version")
+        known = isinstance(wanted, str) and len(wanted) < 20
         raise PresetError(
-            f"{str(preset)!r} is not a preset of this package: its {CONFIG} "
-            "holds no model."
+            f"{str(folder)!r} has format version {version}; keras-lapgan "
+            f"{__version__} reads up to {FORMAT_VERSION}. Install a newer one: "
+            f'`pip install "keras-lapgan>={wanted}"`.'
+            if known
+            else f"{str(folder)!r} has format version {version}; keras-lapgan "
+            f"{__version__} reads up to {FORMAT_VERSION}. Install a newer one."
         )
-    config = {**config, "config": {**config["config"], **overrides}}
-    model = _build(config, cls, preset)
-    if load_weights:
-        _check_weights(folder)
-        try:
-            with warnings.catch_warnings():
-                # The optimizers of a preset start afresh, on purpose.
-                warnings.filterwarnings(
-                    "ignore", "Skipping variable loading for optimizer"
-                )
-                model.load_weights(folder / WEIGHTS)
-        except (ValueError, OSError, KeyError) as error:
-            raise PresetError(
-                f"{str(folder / WEIGHTS)!r} does not fit {CONFIG}: {error}"
-            ) from error
-    return model
+    check_metadata(metadata, METADATA)
+    # Version 1 had float32 or float16 weights, and no optimizer's state.
+    return {"has_optimizer": False, **metadata}
 
 
-def _build(config, cls, preset):
-    import keras
-
-    config = dict(config)
-    # Compiled here and not by Keras, which would allocate the optimizers'
-    # slots at once, also for a model that only samples.
-    recipe = config.pop("compile_config", None)
-    with _config_errors(preset):
-        model = keras.saving.deserialize_keras_object(config)
-    if not isinstance(model, cls):
+def check_weights(folder, config, metadata):
+    """Checks that a folder's weights are whole and fit its config."""
+    path = Path(folder) / WEIGHTS
+    layout = weights_layout(config)
+    count = sum(map(sum, parameter_counts(config)))
+    if count != metadata["parameter_count"]:
         raise PresetError(
-            f"{str(preset)!r} holds a {type(model).__name__}, "
-            f"not a {cls.__name__}."
+            f"{str(folder)!r}: {CONFIG} is of {count:,} parameters, {METADATA} "
+            f"of {metadata['parameter_count']:,}. They do not belong together."
         )
-    if recipe:
-        with _config_errors(preset):
-            model.compile(**recipe)
-    return model
+    if sha256(path) != metadata["weights_sha256"]:
+        raise PresetError(
+            f"{str(path)!r} is not the file that {METADATA} was written for: "
+            "its sha256 differs. It may be cut off; get or save it again."
+        )
+    check_weights_file(path, layout, metadata["has_optimizer"])
 
 
-@contextlib.contextmanager
-def _config_errors(preset):
+def check_size(config):
+    """Refuses a model that a few lines of JSON make gigabytes of."""
+    numbers = sum(map(math.prod, weights_layout(config).values()))
+    if numbers > _MAX_NUMBERS:
+        raise PresetError(
+            f"{CONFIG} is of a model with {numbers:,} numbers; without their "
+            f"file, at most {_MAX_NUMBERS:,} are built."
+        )
+
+
+def read_json(path):
+    """Returns the dict in a file of a preset folder."""
+    if not path.is_file():
+        raise PresetError(
+            f"{str(path.parent)!r} is not a preset folder: it has no "
+            f"{path.name}."
+        )
+    if path.stat().st_size > JSON_BYTES:
+        raise PresetError(
+            f"{str(path)!r} is too large: {path.stat().st_size:,} bytes."
+        )
     try:
-        yield
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        # Keras' messages can hold a whole config.
-        reason = textwrap.shorten(str(error), 500)
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise PresetError(f"{str(path)!r} is not JSON: {error}") from error
+    if not isinstance(content, dict):
         raise PresetError(
-            f"{str(preset)!r} is not a preset that can be built: {reason}"
-        ) from error
+            f"{str(path)!r} is not a preset's: it holds a "
+            f"{type(content).__name__}, not names and values."
+        )
+    return content
 
 
-def save_preset(model, folder, metadata=None):
-    """Writes a model into a folder: all files whole, or none.
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# === Writing ===
+
+
+def save_preset(
+    model,
+    folder,
+    metadata=None,
+    include_optimizer=False,
+    weights_dtype="float32",
+):
+    """Writes a model into a folder: all files, or none.
+
+    Whatever stops the process, the folder holds the old preset or the new
+    one. Other files in it stay, and so does what somebody wrote into its
+    `README.md`.
 
     Args:
         model: `LAPGAN`.
-        folder: path. Made if missing. A `README.md` in it that this function
-            did not write stays.
+        folder: path. Made if missing.
         metadata: dict of what else is known of the model: `data`, `split`,
-            `epochs` and so on. Defaults to None.
+            `epochs`, `license`, `note`, `metrics` and the others of
+            `keras_lapgan.presets.schema`. Defaults to None.
+        include_optimizer: bool. Keep the optimizers' state, for training to
+            go on as if it had not stopped. Defaults to False.
+        weights_dtype: str. `"float16"` and `"bfloat16"` halve the file; the
+            weights come back as what the policy in use says. Defaults to
+            `"float32"`.
+
+    Raises:
+        PresetError: a network or optimizer that is not this package's or
+            Keras' own; metadata of another kind.
+        OSError: the disk is full, or the folder cannot be written.
     """
     import keras
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    networks = [
-        network
-        for level in model.levels
-        for network in (level.generator, level.discriminator)
-    ]
+    if weights_dtype not in DTYPES:
+        raise PresetError(
+            f"`weights_dtype` must be one of {', '.join(DTYPES)}. "
+            f"Received: weights_dtype={weights_dtype!r}"
+        )
+    metadata = json.loads(json.dumps(metadata or {}))
+    check_about(metadata)
+    config = serialized(model)
+    layout = weights_layout(config)
     content = {
-        **(metadata or {}),
+        **metadata,
         "format_version": FORMAT_VERSION,
         "keras_version": keras.__version__,
         "keras_lapgan_version": __version__,
-        "parameter_count": sum(n.count_params() for n in networks),
+        "parameter_count": sum(map(sum, parameter_counts(config))),
+        "weights_dtype": weights_dtype,
+        "has_optimizer": include_optimizer,
     }
+    folder = Path(folder).resolve()
+    _check_room(folder, model, include_optimizer)
 
-    def write_config(path):
-        config = keras.saving.serialize_keras_object(model)
-        path.write_text(json.dumps(config, indent=1))
+    def write(new):
+        weights = new / WEIGHTS
+        with _optimizer_kept(model, include_optimizer):
+            model.save_weights(weights)
+        if weights_dtype != "float32":
+            whole = new / f"whole_{WEIGHTS}"
+            weights.rename(whole)
+            convert_weights(whole, weights, weights_dtype)
+            whole.unlink()
+        check_weights_file(weights, layout, include_optimizer)
+        content["weights_sha256"] = sha256(weights)
+        write_json(new / CONFIG, config)
+        write_json(new / METADATA, content)
+        write_card(new / CARD, folder, config, content)
 
-    def write_weights(path):
-        with _without_optimizer(model):
-            model.save_weights(path)
-        content["weights_sha256"] = sha256(path)
+    swap_in(folder, write)
 
-    files = {
-        folder / CONFIG: write_config,
-        folder / WEIGHTS: write_weights,
-        # After the weights, whose checksum it has.
-        folder / METADATA: lambda path: path.write_text(
-            json.dumps(content, indent=1)
-        ),
-    }
-    card = folder / CARD
-    if not card.exists() or is_generated(card):
-        text = model_card(model, f"./{folder.resolve().name}", content)
-        files[card] = lambda path: path.write_text(text, encoding="utf-8")
-    write_files(files)
+
+def write_json(path, content):
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def write_card(path, folder, config, metadata, preset=None):
+    """Writes the card of what is in `folder`, with what is its user's.
+
+    Args:
+        path: `pathlib.Path`. Where to write it.
+        folder: `pathlib.Path`. Where its pictures and the card before are.
+        config: dict.
+        metadata: dict.
+        preset: str or None. What `from_preset` takes; None is the folder.
+    """
+    previous = None
+    if (folder / CARD).is_file():
+        previous = (folder / CARD).read_text(encoding="utf-8", errors="replace")
+    text = model_card(
+        config,
+        metadata,
+        preset or f"./{folder.name}",
+        [name for name in PICTURES if (folder / name).is_file()],
+        previous,
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def serialized(model):
+    """Returns the model's config as plain data, checked.
+
+    Raises:
+        PresetError: a preset cannot hold it.
+    """
+    import keras
+
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    try:
+        check_config(config, "the model's config")
+    except PresetError as error:
+        raise PresetError(
+            "A preset holds only networks of `keras_lapgan.networks`, "
+            "optimizers of Keras and `DampedSGD`, so that nothing in it can "
+            "run code. Keep this model with `model.save('model.keras')`. "
+            f"{error}"
+        ) from error
+    return config
 
 
 @contextlib.contextmanager
-def _without_optimizer(model):
+def _optimizer_kept(model, include_optimizer):
     """Keeps the optimizers' state, twice the weights, out of their file."""
-    optimizer, model.optimizer = model.optimizer, None
+    optimizer = model.optimizer
+    if not include_optimizer:
+        model.optimizer = None
+    elif not optimizer.built:
+        optimizer.build(model.trainable_variables)
     try:
         yield
     finally:
         model.optimizer = optimizer
 
 
-def read_metadata(folder):
-    """Returns `metadata.json` as a dict."""
-    return read_json(Path(folder) / METADATA)
+def _check_room(folder, model, include_optimizer):
+    """Refuses a disk that is too full before HDF5 meets its end.
 
-
-def _check_weights(folder):
-    metadata = folder / METADATA
-    if not metadata.is_file():
-        return
-    expected = read_json(metadata).get("weights_sha256")
-    if expected and sha256(folder / WEIGHTS) != expected:
-        raise PresetError(
-            f"{str(folder / WEIGHTS)!r} is not the file that {METADATA} was "
-            "written for: its sha256 differs. It may be cut off; get or save "
-            "it again."
+    HDF5 can crash the process when it closes a file that it could not finish.
+    """
+    variables = list(model.variables)
+    if include_optimizer:
+        # Keras writes the state of inner optimizers twice.
+        variables += 2 * list(model.optimizer.variables)
+    needed = 4 * sum(math.prod(v.shape) for v in variables)
+    home = folder
+    while not home.is_dir():
+        home = home.parent
+    free = shutil.disk_usage(home).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"{needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are "
+            "free",
+            os.fspath(folder),
         )
-
-
-def read_json(path):
-    if not path.is_file():
-        raise PresetError(
-            f"{str(path.parent)!r} is not a preset folder: it has no "
-            f"{path.name}."
-        )
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise PresetError(f"{str(path)!r} is not JSON: {error}") from error
-
-
-def sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,7 @@ from keras_lapgan.presets import cifar10_preset
 from keras_lapgan.presets import lsun_preset
 from keras_lapgan.presets import scenes_preset
 from keras_lapgan.presets import stl10_preset
-from keras_lapgan.presets.errors import PresetError
+from keras_lapgan.utils.preset_error import PresetError
 
 _PRESETS = {
     preset.name: preset

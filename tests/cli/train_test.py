@@ -178,7 +178,7 @@ def test_overwrite_replaces_a_run_and_nothing_else(run, fails, preset, trained):
     "args, code, message",
     [
         (["lapgan_cifar1"], 1, "'lapgan_cifar1'. Did you mean lapgan_cifar10"),
-        (["./nowhere"], 1, "no folder called './nowhere'"),
+        (["./nowhere"], 1, "no folder './nowhere'"),
         (["TINY"], 2, "--data: name the pictures to train on"),
         (["TINY", "--data", "sampel"], 1, "Did you mean sample"),
         (["TINY", *SHORT, "--levels", "a"], 2, "'--levels': numbers with"),

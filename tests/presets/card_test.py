@@ -1,11 +1,36 @@
 import re
 
 import pytest
+import yaml
+from huggingface_hub import ModelCard
 
 from keras_lapgan import LAPGAN
+from keras_lapgan import PresetError
 from keras_lapgan.presets import save_preset
-from keras_lapgan.presets.card import MARKER
 from keras_lapgan.presets.card import is_generated
+from keras_lapgan.presets.card import model_card
+
+METADATA = {
+    "preset": "lapgan_cifar10_small",
+    "data": "cifar10",
+    "split": "train[:90%]",
+    "epochs": 3,
+    "batch_size": 64,
+    "seed": 0,
+    "license": "other",
+    "note": "Trained\non a laptop.",
+    "metrics": [
+        {
+            "name": "Frechet distance | Lite0",
+            "value": 41.25,
+            "type": "frechet_distance",
+            "dataset": "cifar10",
+            "split": "test",
+            "protocol": "n = 3000, floor 13.0",
+        },
+        {"name": "Recall", "value": 0.0312},
+    ],
+}
 
 
 @pytest.fixture
@@ -13,41 +38,159 @@ def model(tiny):
     return tiny.model(num_classes=3, class_names=["a", "b", "c"])
 
 
-def test_a_card_says_how_to_load_and_what_it_was_trained_on(
-    model, tmp_path, monkeypatch
-):
-    metadata = {"data": "cifar10", "epochs": 3, "seed": 0, "split": None}
-    save_preset(model, tmp_path / "my own", metadata)
-    card = (tmp_path / "my own" / "README.md").read_text()
-    assert card.startswith(MARKER + "\n# ")
+def read(folder):
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def front(card):
+    return yaml.safe_load(re.match(r"---\n(.*?)\n---\n", card, re.S)[1])
+
+
+def test_what_the_hub_reads(model, tmp_path):
+    save_preset(model, tmp_path / "mine", METADATA)
+    facts = front(read(tmp_path / "mine"))
+    assert facts["library_name"] == "keras"
+    assert facts["pipeline_tag"] == "unconditional-image-generation"
+    assert facts["tags"] == [
+        "keras-lapgan",
+        "gan",
+        "lapgan",
+        "arxiv:1506.05751",
+    ]
+    assert facts["datasets"] == ["cifar10"]
+    assert (facts["license"], facts["license_link"]) == ("other", "NOTICE")
+    first, second = (
+        result["metrics"][0] for result in facts["model-index"][0]["results"]
+    )
+    assert first["value"] == 41.25 and second["value"] == 0.0312
+    assert first["args"] == {"protocol": "n = 3000, floor 13.0"}
+    # The client understands it the same way.
+    card = ModelCard.load(tmp_path / "mine" / "README.md")
+    results = {r.metric_name: r.metric_value for r in card.data.eval_results}
+    assert results["Frechet distance | Lite0"] == 41.25
+
+
+def test_what_people_read(model, tmp_path):
+    save_preset(model, tmp_path / "my own", METADATA)
+    card = read(tmp_path / "my own")
     for text in (
         "4 -> 8",
         "Classes (3): a, b, c.",
-        "- data: cifar10\n- epochs: 3\n- seed: 0\n",
+        "- data: cifar10\n- split: train[:90%]\n- epochs: 3\n",
         "keras-lapgan sample './my own' ",
-        "arxiv.org/abs/1506.05751",
+        "keras-lapgan train lapgan_cifar10_small --data cifar10 --split "
+        "'train[:90%]' --epochs 3 --batch-size 64 --seed 0\n",
+        "| Frechet distance \\| Lite0 | 41.25 | n = 3000, floor 13.0 |",
+        "| Recall | 0.0312 |",
+        "The weights: other, see NOTICE.",
+        "does not\ncover them",
+        "## Limits and intended use",
     ):
         assert text in card
-    assert "split" not in card
+    # Long lines are tables, addresses and what is copied.
+    assert "{" not in card and "None\n" not in card
+
+
+def test_a_model_of_which_nothing_is_known(tiny, tmp_path):
+    save_preset(tiny.model(sizes=(4,)), tmp_path / "mine")
+    card = read(tmp_path / "mine")
+    facts = front(card)
+    assert "license" not in facts and "datasets" not in facts
+    assert "model-index" not in facts
+    for absent in ("## Training", "## Measured", "Classes", "generate_from"):
+        assert absent not in card
+    assert "None is stated" in card
+
+
+def test_its_three_snippets_run(model, tiny, tmp_path, monkeypatch):
+    save_preset(model, tmp_path / "my own")
     monkeypatch.chdir(tmp_path)
-    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
-    names = {}
-    exec(code, names)  # noqa: S102
+    snippets = re.findall(
+        r"```python\n(.*?)```", read(tmp_path / "my own"), re.DOTALL
+    )
+    assert len(snippets) == 3
+    names = {"images": tiny.images(), "labels": tiny.labels()}
+    for snippet in snippets:
+        exec(snippet.replace("epochs=1", "verbose=0"), names)  # noqa: S102
     assert isinstance(names["model"], LAPGAN)
     assert names["images"].shape == (16, 8, 8, 3)
+    assert names["finer"].shape == (16, 8, 8, 3)
+    assert LAPGAN.from_preset("./mine").sizes == model.sizes
 
 
-def test_only_a_generated_card_is_replaced(model, tmp_path):
+def test_the_snippets_of_a_plain_gan_run(tiny, tmp_path, monkeypatch):
+    save_preset(tiny.model(sizes=(4,)), tmp_path / "one")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    snippets = re.findall(
+        r"```python\n(.*?)```", read(tmp_path / "one"), re.DOTALL
+    )
+    for snippet in snippets:
+        exec(snippet.replace("epochs=1", "verbose=0"), names)  # noqa: S102
+    assert names["exact"].dtype == "float32"
+
+
+def test_the_path_of_a_folder_is_no_data_set_s_name(model, tmp_path):
+    save_preset(model, tmp_path, {"data": "/home/me/holidays"})
+    assert "datasets" not in front(read(tmp_path))
+
+
+def test_what_somebody_wrote_stays(model, tmp_path):
     card = tmp_path / "README.md"
     save_preset(model, tmp_path, {"epochs": 1})
-    save_preset(model, tmp_path, {"epochs": 2})
-    assert is_generated(card) and "- epochs: 2" in card.read_text()
+    text = read(tmp_path)
+    text = text.replace("---\n", "---\nlanguage: en\nlicense: mit\n", 1)
+    text = text.replace("\n<!--", "\nBefore.\n\n<!--", 1) + "\nAfter: é.\n"
+    card.write_text(text, encoding="utf-8")
+    assert not is_generated(card)
+    for _ in range(2):
+        save_preset(model, tmp_path, {"epochs": 2, "license": "cc0-1.0"})
+    text = read(tmp_path)
+    facts = front(text)
+    assert (facts["language"], facts["license"]) == ("en", "mit")
+    assert text.count("license:") == 1
+    assert text.count("\nBefore.\n") == text.count("\nAfter: é.\n") == 1
+    assert "- epochs: 2" in text and "- epochs: 1" not in text
+
+
+def test_a_card_without_marks_stays_as_it_is(model, tmp_path):
+    card = tmp_path / "README.md"
     card.write_text("# Mine\n")
     save_preset(model, tmp_path, {"epochs": 3})
     assert card.read_text() == "# Mine\n"
+    assert not is_generated(card)
+
+
+def test_yaml_that_cannot_be_read_is_told(model, tmp_path):
+    save_preset(model, tmp_path)
+    card = tmp_path / "README.md"
+    card.write_text(read(tmp_path).replace("---\n", "---\na: [\n", 1))
+    before = card.read_text()
+    with pytest.raises(PresetError, match="YAML lines cannot be read"):
+        save_preset(model, tmp_path)
+    assert card.read_text() == before
+
+
+def test_the_marks_of_older_cards(model, tmp_path):
+    card = tmp_path / "README.md"
+    card.write_text("<!-- written by keras-lapgan -->\n# old\n")
+    assert is_generated(card)
+    save_preset(model, tmp_path)
+    assert "# old" not in read(tmp_path) and is_generated(card)
 
 
 def test_what_is_no_card_of_ours(tmp_path):
     assert not is_generated(tmp_path / "README.md")
     (tmp_path / "README.md").write_bytes(b"\xff\xfe")
     assert not is_generated(tmp_path / "README.md")
+
+
+def test_pictures_beside_it(model):
+    from keras_lapgan.presets.preset_folder import serialized
+
+    card = model_card(
+        serialized(model), {}, "hf://me/mine", ["grid.png", "strip.png"]
+    )
+    assert "![Samples](grid.png)" in card
+    assert "![Samples, coarse to fine](strip.png)" in card
+    assert 'LAPGAN.from_preset("hf://me/mine")' in card

@@ -125,17 +125,6 @@ def test_the_counts_of_the_paper_s_networks():
     assert model.level(0).discriminator.count_params() == 432_257
 
 
-def test_overrides():
-    model = LAPGAN.from_preset(
-        "lapgan_cifar10_small", load_weights=False, crop="random", flip=True
-    )
-    assert (model.crop.mode, model.crop.flip) == ("random", True)
-    with pytest.raises(PresetError, match="crop, flip, name.*Received: sizes"):
-        LAPGAN.from_preset(
-            "lapgan_cifar10_small", load_weights=False, sizes=(8, 4)
-        )
-
-
 @pytest.mark.parametrize(
     "name, nearest",
     [
@@ -159,12 +148,12 @@ def test_a_name_like_none():
 
 
 def test_a_name_without_weights_says_so(monkeypatch):
-    from keras_lapgan.presets import preset_folder
+    from keras_lapgan.presets import sources
 
-    monkeypatch.setattr(preset_folder, "published_folder", lambda name: None)
+    monkeypatch.setattr(sources, "published_folder", lambda name: None)
     message = re.escape("no trained weights yet") + ".*load_weights=False"
     with pytest.raises(PresetError, match=message):
-        LAPGAN.from_preset("lapgan_cifar10")
+        LAPGAN.from_preset("lapgan_cifar10_small")
 
 
 def test_published_folder(tmp_path, monkeypatch):

@@ -1,0 +1,3 @@
+from keras_lapgan.hub.hub_uri import HubUri
+
+__all__ = ["HubUri"]

@@ -1,0 +1,141 @@
+"""Where the presets that people name are found."""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+from keras_lapgan.hub.download import download
+from keras_lapgan.hub.hub_uri import HubUri
+from keras_lapgan.presets.preset_folder import CONFIG
+from keras_lapgan.presets.preset_folder import JSON_BYTES
+from keras_lapgan.presets.preset_folder import METADATA
+from keras_lapgan.presets.preset_folder import WEIGHTS
+from keras_lapgan.presets.preset_folder import read_config
+from keras_lapgan.presets.preset_folder import read_metadata
+from keras_lapgan.presets.registry import get_preset
+from keras_lapgan.presets.registry import is_published
+from keras_lapgan.presets.registry import published_folder
+from keras_lapgan.utils.folder_swap import settled
+from keras_lapgan.utils.preset_error import PresetError
+
+
+class Source:
+    """A preset that was found.
+
+    Attributes:
+        preset: str. As it was asked for.
+        origin: str. Where it is, for people.
+        folder: `pathlib.Path` or None, a published one without weights.
+        published: `Preset` or None, of a published one.
+    """
+
+    def __init__(self, preset, origin, folder, published=None):
+        self.preset = str(preset)
+        self.origin = origin
+        self.folder = folder
+        self.published = published
+
+    @property
+    def has_weights(self):
+        return self.folder is not None and (self.folder / WEIGHTS).is_file()
+
+    @contextlib.contextmanager
+    def settled(self):
+        """Keeps the files of one save together while they are read."""
+        if self.folder is None:
+            yield
+            return
+        try:
+            with settled(self.folder):
+                yield
+        except PresetError:
+            raise
+        except OSError as error:
+            raise PresetError(
+                f"{self.preset!r} cannot be read: {error}"
+            ) from error
+
+    def config(self):
+        """The model's config, checked."""
+        if self.published is not None:
+            return self.published.config()
+        return read_config(self.folder)
+
+    def metadata(self):
+        """What is known of the weights, checked; {} if there are none."""
+        if self.folder is None:
+            return {}
+        return read_metadata(self.folder)
+
+
+def find_preset(preset, revision=None):
+    """Finds what somebody calls a preset; what is on the Hub is downloaded.
+
+    Args:
+        preset: str or path. A published name, which wins over a folder of that
+            name in the current directory (`./name` or a `Path` is the folder);
+            a folder; `hf://user/name`, `hf://user/name@revision`, or the
+            repository's web address.
+        revision: str or None. A branch, tag or commit on the Hub.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        PresetError: there is none; the message says what to do.
+    """
+    if not isinstance(preset, (str, os.PathLike)) or not str(preset).strip():
+        raise PresetError(
+            "A preset is a published name, a folder or hf://user/name. "
+            f"Received: {preset!r}"
+        )
+    if HubUri.is_one(preset):
+        uri = HubUri.parse(preset, revision)
+        return Source(preset, f"the Hub, {uri.address}", _downloaded(uri))
+    if revision is not None:
+        raise PresetError(
+            "`revision` is for presets on the Hub, hf://user/name. "
+            f"Received: preset={str(preset)!r}, revision={revision!r}"
+        )
+    if is_published(preset):
+        return _find_published(preset)
+    folder = Path(preset)
+    if folder.is_dir():
+        if not (folder / CONFIG).is_file():
+            raise PresetError(
+                f"{str(folder)!r} is not a preset folder: it has no {CONFIG}."
+            )
+        return Source(preset, f"the folder {str(folder)!r}", folder)
+    text = str(preset)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.startswith("."):
+        raise PresetError(
+            f"There is no folder {text!r}. On the Hub it would be hf://{text}."
+        )
+    if os.sep in text or text.startswith("."):
+        raise PresetError(f"There is no folder {text!r}.")
+    return _find_published(text)
+
+
+def _find_published(name):
+    published = get_preset(name)
+    folder = published_folder(name)
+    origin = "this package"
+    if folder is None and published.hub is not None:
+        uri = HubUri.parse(published.hub)
+        origin = f"the Hub, {uri.address}"
+        folder = _downloaded(uri)
+        found = read_metadata(folder)["weights_sha256"]
+        if found != published.weights_sha256:
+            raise PresetError(
+                f"The weights of {name!r} at {uri} are not those that this "
+                f"version of keras-lapgan names: their sha256 is {found}. "
+                "Tell its maintainers."
+            )
+    return Source(name, origin, folder, published)
+
+
+def _downloaded(uri):
+    return download(
+        uri, {CONFIG: JSON_BYTES, METADATA: JSON_BYTES, WEIGHTS: None}
+    )
