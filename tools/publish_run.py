@@ -1,83 +1,85 @@
 """Turns a run into a published preset's folder, in half precision.
 
-    python tools/publish_run.py runs/a presets/lapgan_cifar10_small
+    python tools/stage_statistics.py runs/a --json metrics.json
+    python tools/publish_run.py runs/a presets/lapgan_cifar10_small \\
+        --note "80 minutes on two cores" --metrics metrics.json
 
-Copies `config.json` and `log.csv`, stores the weights as float16 (no optimizer
-state) and writes metadata and a card, without the paths of the machine that
-trained, all in a temporary folder beside the target. Only after that folder,
-loaded, has drawn the same pictures as the run to within 2 of 255, it takes the
-target's place; a card that somebody wrote there is kept. Refuses a folder
-whose name is not a published preset or whose architecture differs from it.
-`--note` is stored in the metadata.
+Writes the model with float16 weights and no optimizer state, metadata without
+the paths of the machine that trained, log and curves, a grid and a strip of
+samples, the data's terms as NOTICE, and a card; in a card that is there
+already, what somebody wrote stays. Only after the new files, loaded, have
+drawn the same pictures as the run to within 2 of 255, they take the place of
+the target's, all at once. Refuses a folder whose name is not a published
+preset or whose architecture differs from it.
 """
 
 import argparse
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from keras_lapgan.presets import get_preset
 from keras_lapgan.presets.card import CARD
-from keras_lapgan.presets.card import is_generated
-from keras_lapgan.presets.card import model_card
-from keras_lapgan.presets.preset_folder import CONFIG
-from keras_lapgan.presets.preset_folder import METADATA
 from keras_lapgan.presets.preset_folder import WEIGHTS
-from keras_lapgan.presets.preset_folder import sha256
+from keras_lapgan.presets.preset_folder import read_config
+from keras_lapgan.presets.preset_folder import read_metadata
+from keras_lapgan.presets.preset_folder import write_card
+from keras_lapgan.presets.schema import ABOUT
+from keras_lapgan.presets.schema import TRAINING
+from keras_lapgan.publishing.public_preset import draw_pictures
+from keras_lapgan.publishing.public_preset import without_paths
+from keras_lapgan.utils.folder_swap import swap_in
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+NOTICE = """\
+The weights in this folder
+==========================
 
-def halve(source, target):
-    """Copies an HDF5 file of weights, floats as float16, compressed."""
-    with h5py.File(source) as old, h5py.File(target, "w") as new:
+They were made by the contributors of keras-lapgan by training on the pictures
+named below. The licence of the code of keras-lapgan does not cover them. The
+contributors set no terms of their own for them, and can give no rights in the
+pictures they were trained on.
 
-        def copy(name, item):
-            if isinstance(item, h5py.Group):
-                group = new.require_group(name)
-                group.attrs.update(item.attrs)
-                return
-            value = item[()]
-            if value.dtype.kind == "f" and value.size > 1:
-                value = value.astype("float16")
-            stored = new.create_dataset(name, data=value)
-            stored.attrs.update(item.attrs)
-
-        old.visititems(copy)
-        new.attrs.update(old.attrs)
+{terms}
+"""
 
 
-def build(run, folder, model, name, note):
-    """Fills the folder of the published preset `name` from a run's."""
-    for file in (CONFIG, "log.csv"):
-        shutil.copy(run / file, folder / file)
-    halve(run / WEIGHTS, folder / WEIGHTS)
-    metadata = json.loads((run / METADATA).read_text())
-    metadata["preset"] = name
+def about(run, published, note, metrics):
+    """The metadata of the published preset."""
+    known = {**TRAINING, **ABOUT}
+    found = {k: v for k, v in read_metadata(run).items() if k in known}
+    metadata = without_paths(found)
+    metadata |= {"preset": published.name, "license": published.license}
     if note:
         metadata["note"] = note
-    metadata["weights_sha256"] = sha256(folder / WEIGHTS)
-    (folder / METADATA).write_text(json.dumps(metadata, indent=1))
-    (folder / CARD).write_text(
-        model_card(model, name, metadata), encoding="utf-8"
+    if metrics:
+        metadata["metrics"] = json.loads(metrics.read_text())
+    return metadata
+
+
+def build(run, folder, model, published, metadata):
+    """Fills an empty folder with the published preset."""
+    model.save_to_preset(folder, metadata=metadata, weights_dtype="float16")
+    for name in ("log.csv", "curves.png"):
+        if (run / name).is_file():
+            shutil.copy(run / name, folder / name)
+    (folder / "NOTICE").write_text(
+        NOTICE.format(terms=published.terms), encoding="utf-8"
     )
 
 
-def replace(folder, target):
-    """Moves `folder` to `target`, whose own card stays."""
-    if not target.exists():
-        folder.rename(target)
-        return
-    if (target / CARD).is_file() and not is_generated(target / CARD):
-        shutil.copy(target / CARD, folder / CARD)
-    old = target.with_name(f".old_{target.name}")
-    target.rename(old)
-    folder.rename(target)
-    shutil.rmtree(old)
+def check_architecture(model, published):
+    from keras_lapgan import LAPGAN
+
+    fresh = LAPGAN.from_preset(published.name, load_weights=False)
+    shapes = [[w.shape for w in m.weights] for m in (model, fresh)]
+    if shapes[0] != shapes[1]:
+        raise SystemExit(f"not of the architecture {published.name}")
 
 
 def main():
@@ -85,34 +87,41 @@ def main():
     parser.add_argument("run", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--note", help="stored in the metadata")
+    parser.add_argument("--metrics", type=Path, help="a JSON file")
     arguments = parser.parse_args()
     run, target = arguments.run, arguments.target
 
     from keras_lapgan import LAPGAN
 
-    get_preset(target.name)
+    published = get_preset(target.name)
     model = LAPGAN.from_preset(run)
-    published = LAPGAN.from_preset(target.name, load_weights=False)
-    shapes = [[w.shape for w in m.weights] for m in (model, published)]
-    if shapes[0] != shapes[1]:
-        raise SystemExit(f"{run} is not of the architecture {target.name}")
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.with_name(f".tmp_{target.name}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        build(run, folder, model, target.name, arguments.note)
+    check_architecture(model, published)
+    metadata = about(run, published, arguments.note, arguments.metrics)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / target.name
+        build(run, folder, model, published, metadata)
+        half = LAPGAN.from_preset(folder)
         before = model.generate(64, seed=0).astype(int)
-        after = LAPGAN.from_preset(folder).generate(64, seed=0).astype(int)
-        worst = np.abs(before - after).max()
+        worst = np.abs(before - half.generate(64, seed=0)).max()
         print(f"largest change of a pixel: {worst} of 255")
         if worst > 2:
             raise SystemExit("half precision changes the pictures")
-        size = (folder / WEIGHTS).stat().st_size / 1e6
-        replace(folder, target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        draw_pictures(half, folder)
+        if (target / CARD).is_file():
+            shutil.copy(target / CARD, folder / CARD)
+        write_card(
+            folder / CARD,
+            folder,
+            read_config(folder),
+            read_metadata(folder),
+            published.name,
+        )
+
+        def write(new):
+            shutil.copytree(folder, new, dirs_exist_ok=True)
+
+        swap_in(target, write)
+    size = (target / WEIGHTS).stat().st_size / 1e6
     print(f"{target}: {size:.1f} MB")
 
 

@@ -6,11 +6,14 @@ For every stage of the pyramid: each channel's mean and standard deviation
 (0..255), the standard deviation of the band, and the mean Euclidean distance
 between 64 samples, all beside those of as many real pictures. Quick figures
 that catch a training gone wrong: no colour, no contrast, one picture over and
-over. They are no measure of quality.
+over. They are no measure of quality. `--json FILE` writes the ratios in the
+form of a preset's metadata, for `tools/publish_run.py --metrics FILE`.
 """
 
 import argparse
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -67,6 +70,27 @@ def describe(model, stages):
     return rows
 
 
+def as_metrics(real, generated, sides, data, split, protocol):
+    """The ratios, generated to real in %, as metadata has metrics."""
+    kinds = {
+        "std": ("pixel_std_ratio", "Standard deviation of pixels"),
+        "band": ("band_std_ratio", "Standard deviation of the band"),
+        "distance": ("distance_ratio", "Mean distance of samples"),
+    }
+    return [
+        {
+            "name": f"{name} at {side} px, % of real",
+            "value": round(float(100 * np.mean(g[key]) / np.mean(r[key])), 1),
+            "type": kind,
+            "dataset": data,
+            "split": split,
+            "protocol": protocol,
+        }
+        for side, r, g in zip(sides, real, generated, strict=True)
+        for key, (kind, name) in kinds.items()
+    ]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", help="a preset or a run's folder")
@@ -74,6 +98,7 @@ def main():
     parser.add_argument("--split", default="test")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
     from keras_lapgan import LAPGAN
@@ -121,6 +146,20 @@ def main():
             f"{triple(100 * ratios[1])} {100 * g['band'] / r['band']:9.1f} "
             f"{100 * g['distance'] / r['distance']:9.1f}  %"
         )
+    if arguments.json:
+        protocol = (
+            f"{count} samples of seed {arguments.seed}, averaged generators, "
+            f"and {count} pictures; a check, not a measure of quality"
+        )
+        metrics = as_metrics(
+            real,
+            generated,
+            [side for side, _ in model.sizes],
+            arguments.data,
+            arguments.split,
+            protocol,
+        )
+        arguments.json.write_text(json.dumps(metrics, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def command(preset, revision):
         _print_levels(config)
         click.echo()
         for name, text in _lines(source, config, metadata):
-            click.echo(f"{name + ':':10} {text}")
+            click.echo(f"{name and name + ':':10} {text}")
 
 
 def _print_levels(config):
@@ -70,6 +70,8 @@ def _described(network):
 
 
 def _lines(source, config, metadata):
+    from keras_lapgan.presets.card import metrics_by_protocol
+
     model = config["config"]
     first = model["levels"][0]["config"]["generator"]["config"]
     if first.get("num_classes"):
@@ -84,9 +86,10 @@ def _lines(source, config, metadata):
     ]
     if trained:
         yield "trained", ", ".join(trained)
-    for metric in metadata.get("metrics", []):
-        protocol = f" ({metric['protocol']})" if "protocol" in metric else ""
-        yield "measured", f"{metric['name']} {metric['value']:g}{protocol}"
+    for protocol, metrics in metrics_by_protocol(metadata):
+        yield "measured", protocol
+        for metric in metrics:
+            yield "", f"  {metric['name']}: {metric['value']:g}"
     if "note" in metadata:
         yield "note", metadata["note"]
     if source.has_weights:

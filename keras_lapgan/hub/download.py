@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -63,18 +64,15 @@ def _cached(uri, fetch, required, reason):
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     offline = isinstance(reason, OfflineModeIsEnabled)
-    try:
+    with contextlib.suppress(LocalEntryNotFoundError):
         folder = fetch(local_files_only=True)
-        missing = [name for name in required if not (folder / name).is_file()]
-    except LocalEntryNotFoundError:
-        missing = required
-    if not missing:
-        return folder
+        # A folder with only some of them is found without a complaint.
+        if all((folder / name).is_file() for name in required):
+            return folder
     why = "HF_HUB_OFFLINE is set" if offline else "the Hub cannot be reached"
-    part = "is not" if missing == required else "is only in part"
     raise PresetError(
-        f"Could not load {str(uri)!r}: {why}, and it {part} in the cache of "
-        "this machine. "
+        f"Could not load {str(uri)!r}: {why}, and it is not in the cache of "
+        "this machine, or only in part. "
         + ("Unset HF_HUB_OFFLINE" if offline else "Try again with a network")
         + ", or give a folder that holds it."
     ) from reason

@@ -134,10 +134,13 @@ def _is_of_transport(error):
     from huggingface_hub.errors import HfHubHTTPError
 
     http_error = HfHubHTTPError.__bases__[0]
-    return any(
-        isinstance(one, http_error) and not isinstance(one, HfHubHTTPError)
-        for one in _chain(error)
-    )
+    for one in _chain(error):
+        if isinstance(one, HfHubHTTPError):
+            # An answer, whatever lies below it.
+            return False
+        if isinstance(one, http_error):
+            return True
+    return False
 
 
 def _may_pass(error):

@@ -297,17 +297,26 @@ def _command(metadata):
     return shlex.join(words)
 
 
+def metrics_by_protocol(metadata):
+    """Yields each protocol, maybe `""`, and the metrics it made."""
+    metrics = metadata.get("metrics", [])
+    for protocol in dict.fromkeys(m.get("protocol", "") for m in metrics):
+        yield (
+            protocol,
+            [m for m in metrics if m.get("protocol", "") == protocol],
+        )
+
+
 def _metrics(metadata):
-    metrics = metadata.get("metrics")
-    if not metrics:
-        return
-    yield "## Measured"
-    rows = [
-        f"| {_cell(m['name'])} | {_rounded(m['value'])} | "
-        f"{_cell(m.get('protocol', ''))} |"
-        for m in metrics
-    ]
-    yield "| what | value | how |\n|---|---|---|\n" + "\n".join(rows)
+    for i, (protocol, metrics) in enumerate(metrics_by_protocol(metadata)):
+        if i == 0:
+            yield "## Measured"
+        if protocol:
+            yield _filled(f"{' '.join(protocol.split())}:")
+        rows = [
+            f"| {_cell(m['name'])} | {_rounded(m['value'])} |" for m in metrics
+        ]
+        yield "| what | value |\n|---|---|\n" + "\n".join(rows)
 
 
 def _cell(text):

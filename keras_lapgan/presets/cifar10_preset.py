@@ -42,6 +42,12 @@ class CIFAR10Preset(Preset):
 
     data = "cifar10"
     source_size = 32
+    terms = """\
+CIFAR-10: Alex Krizhevsky, "Learning Multiple Layers of Features from Tiny
+Images", technical report, University of Toronto, 2009,
+https://www.cs.toronto.edu/~kriz/cifar.html. Its authors give no licence text;
+they ask that work which uses the data cites the report. The pictures were
+collected from the web and belong to their makers."""
 
     def __init__(
         self,

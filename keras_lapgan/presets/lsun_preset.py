@@ -32,6 +32,11 @@ class LSUNPreset(Preset):
     source_size = 64
     crop = "center"
     normalization = "per_channel"
+    terms = """\
+LSUN: Fisher Yu, Ari Seff, Yinda Zhang, Shuran Song, Thomas Funkhouser,
+Jianxiong Xiao, "LSUN: Construction of a Large-scale Image Dataset using Deep
+Learning with Humans in the Loop", 2015, https://www.yf.io/p/lsun. The pictures
+were collected from the web and belong to their makers."""
     epoch_images = 128_000
     learning_rate = 0.01
 

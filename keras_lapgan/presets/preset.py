@@ -28,6 +28,10 @@ class Preset:
     source_size = None
     crop = "corners"
     normalization = "per_pixel"
+    #: Licence of trained weights, as the Hub names licences, and the NOTICE
+    #: that lies beside them: terms of the data.
+    license = "other"
+    terms = None
     #: Where weights are that are too large for the wheel: hf://user/name at a
     #: commit, and the sha256 of the file there.
     hub = None

@@ -42,6 +42,12 @@ class ScenesPreset(LSUNPreset):
     """
 
     normalization = "per_channel"
+    terms = """\
+Tiny ImageNet: Stanford University, course CS231n, 2015, a 64x64 subset of
+ImageNet (Deng et al., "ImageNet: A Large-Scale Hierarchical Image Database",
+CVPR 2009). ImageNet is offered for non-commercial research and education; the
+pictures belong to their photographers. Use these weights for no other
+purpose."""
     epoch_images = 12_000
 
     def __init__(self, name, description, sizes, parameters, filters=None):

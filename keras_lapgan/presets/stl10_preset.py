@@ -15,6 +15,12 @@ class STL10Preset(Preset):
     split = "unlabelled"
     source_size = 96
     crop = "center"
+    terms = """\
+STL-10: Adam Coates, Honglak Lee, Andrew Y. Ng, "An Analysis of Single-Layer
+Networks in Unsupervised Feature Learning", AISTATS 2011,
+https://cs.stanford.edu/~acoates/stl10. Its pictures are from ImageNet, which
+is offered for non-commercial research and education; they belong to their
+makers."""
     epoch_images = 100_000
 
     def networks(self, k):

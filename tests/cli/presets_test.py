@@ -39,3 +39,14 @@ def test_a_terminal_cuts_no_name(run, monkeypatch, width, has_data):
     assert [line.split()[0] for line in lines] == list(list_presets())
     assert max(map(len, lines)) <= width
     assert not any("…" in line for line in lines)
+
+
+def test_long(run):
+    header, *lines = run("presets", "--long").stdout.splitlines()
+    assert header.split()[-4:] == ["MB", "licence", "recipe", "description"]
+    assert len(lines) == len(list_presets())
+    by_name = {line.split()[0]: line for line in lines}
+    assert (
+        "The paper's LAPGAN of LSUN's towers." in by_name["lapgan_lsun_tower"]
+    )
+    assert " quick " in by_name["lapgan_scenes_small"]
