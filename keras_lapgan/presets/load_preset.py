@@ -1,14 +1,14 @@
 import contextlib
 import json
 import textwrap
-import warnings
 
 from keras_lapgan.presets.preset_folder import WEIGHTS
 from keras_lapgan.presets.preset_folder import check_size
-from keras_lapgan.presets.preset_folder import check_weights
+from keras_lapgan.presets.preset_folder import read_checked_weights
 from keras_lapgan.presets.schema import check_config
 from keras_lapgan.presets.schema import check_policy
 from keras_lapgan.presets.sources import find_preset
+from keras_lapgan.presets.weights_file import assign_weights
 from keras_lapgan.utils.preset_error import PresetError
 
 #: What may be changed while a preset is loaded: weights fit all of them.
@@ -49,15 +49,13 @@ def load_preset(
         metadata = source.metadata()
         config = source.config()
         config = _changed(source, config, load_weights, dtype, overrides)
-        if load_weights:
-            check_weights(source.folder, config, metadata)
-        else:
+        if not load_weights:
             check_size(config)
-        model = _build(
-            source, config, cls, load_weights and metadata["has_optimizer"]
-        )
-        if load_weights:
-            _load_weights(source, model)
+            return _build(source, config, cls)
+        weights = read_checked_weights(source.folder, config, metadata)
+        has_optimizer = metadata["has_optimizer"]
+        model = _build(source, config, cls, has_optimizer)
+        assign_weights(model, weights, has_optimizer)
     return model
 
 
@@ -112,7 +110,7 @@ def _changed(source, config, load_weights, dtype, overrides):
     return config
 
 
-def _build(source, config, cls, has_optimizer):
+def _build(source, config, cls, has_optimizer=False):
     import keras
 
     # Compiled here and not by Keras, which would allocate the optimizers'
@@ -131,21 +129,6 @@ def _build(source, config, cls, has_optimizer):
         if has_optimizer:
             model.optimizer.build(model.trainable_variables)
     return model
-
-
-def _load_weights(source, model):
-    path = source.folder / WEIGHTS
-    try:
-        with warnings.catch_warnings():
-            # The optimizers of most presets start afresh, on purpose.
-            warnings.filterwarnings(
-                "ignore", "Skipping variable loading for optimizer"
-            )
-            model.load_weights(path)
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
-        raise PresetError(
-            f"{str(path)!r} does not fit the model: {_short(error)}"
-        ) from error
 
 
 @contextlib.contextmanager

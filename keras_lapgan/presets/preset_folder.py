@@ -5,7 +5,6 @@ what it is, `model.weights.h5` holds the weights: what
 `keras.saving.load_model(folder)` reads as well. `README.md` is its card.
 """
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -21,8 +20,8 @@ from keras_lapgan.presets.schema import check_about
 from keras_lapgan.presets.schema import check_config
 from keras_lapgan.presets.schema import check_metadata
 from keras_lapgan.presets.weights_file import DTYPES
-from keras_lapgan.presets.weights_file import check_weights_file
-from keras_lapgan.presets.weights_file import convert_weights
+from keras_lapgan.presets.weights_file import read_weights
+from keras_lapgan.presets.weights_file import write_weights
 from keras_lapgan.presets.weights_layout import parameter_counts
 from keras_lapgan.presets.weights_layout import weights_layout
 from keras_lapgan.utils.folder_swap import swap_in
@@ -79,8 +78,12 @@ def read_metadata(folder):
     return {"has_optimizer": False, **metadata}
 
 
-def check_weights(folder, config, metadata):
-    """Checks that a folder's weights are whole and fit its config."""
+def read_checked_weights(folder, config, metadata):
+    """Returns a folder's weights, once they are known to be whole and to fit.
+
+    Returns:
+        A dict from path in the file to array.
+    """
     path = Path(folder) / WEIGHTS
     layout = weights_layout(config)
     count = sum(map(sum, parameter_counts(config)))
@@ -94,7 +97,7 @@ def check_weights(folder, config, metadata):
             f"{str(path)!r} is not the file that {METADATA} was written for: "
             "its sha256 differs. It may be cut off; get or save it again."
         )
-    check_weights_file(path, layout, metadata["has_optimizer"])
+    return read_weights(path, layout, metadata["has_optimizer"])
 
 
 def check_size(config):
@@ -178,7 +181,6 @@ def save_preset(
     metadata = json.loads(json.dumps(metadata or {}))
     check_about(metadata)
     config = serialized(model)
-    layout = weights_layout(config)
     content = {
         **metadata,
         "format_version": FORMAT_VERSION,
@@ -193,14 +195,9 @@ def save_preset(
 
     def write(new):
         weights = new / WEIGHTS
-        with _optimizer_kept(model, include_optimizer):
-            model.save_weights(weights)
-        if weights_dtype != "float32":
-            whole = new / f"whole_{WEIGHTS}"
-            weights.rename(whole)
-            convert_weights(whole, weights, weights_dtype)
-            whole.unlink()
-        check_weights_file(weights, layout, include_optimizer)
+        if include_optimizer and not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        write_weights(weights, model, weights_dtype, include_optimizer)
         content["weights_sha256"] = sha256(weights)
         write_json(new / CONFIG, config)
         write_json(new / METADATA, content)
@@ -257,20 +254,6 @@ def serialized(model):
     return config
 
 
-@contextlib.contextmanager
-def _optimizer_kept(model, include_optimizer):
-    """Keeps the optimizers' state, twice the weights, out of their file."""
-    optimizer = model.optimizer
-    if not include_optimizer:
-        model.optimizer = None
-    elif not optimizer.built:
-        optimizer.build(model.trainable_variables)
-    try:
-        yield
-    finally:
-        model.optimizer = optimizer
-
-
 def _check_room(folder, model, include_optimizer):
     """Refuses a disk that is too full before HDF5 meets its end.
 
@@ -278,8 +261,7 @@ def _check_room(folder, model, include_optimizer):
     """
     variables = list(model.variables)
     if include_optimizer:
-        # Keras writes the state of inner optimizers twice.
-        variables += 2 * list(model.optimizer.variables)
+        variables += list(model.optimizer.variables)
     needed = 4 * sum(math.prod(v.shape) for v in variables)
     home = folder
     while not home.is_dir():

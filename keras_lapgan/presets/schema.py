@@ -191,8 +191,10 @@ def check_policy(dtype, where):
     _one_of(*_POLICIES)(dtype, where)
 
 
-# A name is a part of paths.
+# A name is a part of paths; those of levels and networks are TensorFlow
+# scopes.
 _name = _text(pattern=r"[^/\n\t]+")
+_scope = _text(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _any_object = {
     "name": _name,
     "trainable": _boolean,
@@ -351,6 +353,7 @@ _width = _integer(1, 65_536)
 _classes = _integer(0, 100_000)
 _network = {
     **_any_object,
+    "name": _scope,
     "size": _size,
     "channels": _integer(1, 64),
     "num_classes": _classes,
@@ -405,7 +408,7 @@ _level = _object(
                 "discriminator": _networks(DISCRIMINATORS),
                 "index": _integer(0, 15),
             },
-            _any_object,
+            {**_any_object, "name": _scope},
         )
     },
     _OURS,

@@ -102,11 +102,15 @@ def find_preset(preset, revision=None):
         return _find_published(preset)
     folder = Path(preset)
     if folder.is_dir():
-        if not (folder / CONFIG).is_file():
+        found = Source(preset, f"the folder {str(folder)!r}", folder)
+        # A first save may have been interrupted.
+        with found.settled():
+            is_preset = (folder / CONFIG).is_file()
+        if not is_preset:
             raise PresetError(
                 f"{str(folder)!r} is not a preset folder: it has no {CONFIG}."
             )
-        return Source(preset, f"the folder {str(folder)!r}", folder)
+        return found
     text = str(preset)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text) and not text.startswith("."):
         raise PresetError(

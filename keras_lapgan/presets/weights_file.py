@@ -1,55 +1,164 @@
-"""The weights file of a preset: checked before it is read, made smaller."""
+"""The weights file of a preset: written so that it is read without trust.
+
+It is an HDF5 file in which Keras finds its weights too. Here it is read by
+`plain_arrays`, never by libhdf5.
+"""
 
 import math
+import mmap
+import re
 
 from keras_lapgan.utils.preset_error import PresetError
 
 #: How networks' weights may be stored.
 DTYPES = ("float32", "float16", "bfloat16")
-#: Of a file of this package: groups within groups, and all of them.
-_DEPTH, _OBJECTS = 16, 20_000
+_OPTIMIZER = "optimizer/vars/"
 
 
-def check_weights_file(path, layout, has_optimizer=False):
-    """Checks that a file holds the arrays of `layout`, and nothing else.
+# === A model's variables ===
 
-    Every array must stand in the file as it is, without compression, links or
-    parts in other files: so it takes no more memory than the file has bytes.
+
+def variables_by_path(model, include_optimizer=False):
+    """Returns a model's variables by their paths in a weights file.
 
     Args:
-        path: `pathlib.Path` of an HDF5 file.
-        layout: dict from path to shape, see `weights_layout`.
-        has_optimizer: bool. Whether the optimizers' state, below
-            `optimizer/`, may be there too. Defaults to False.
+        model: `LAPGAN`.
+        include_optimizer: bool. With the optimizers' state, which must be
+            built. Defaults to False.
+    """
+    found = {}
+    for k, level in enumerate(model.levels):
+        home = f"layers/lapgan_level{f'_{k}' if k else ''}"
+        for role in ("generator", "discriminator", "ema_generator"):
+            numbers = {}
+            for layer in getattr(level, role).layers:
+                kind = _snake_case(type(layer).__name__)
+                number = numbers[kind] = numbers.get(kind, -1) + 1
+                name = f"{kind}{f'_{number}' if number else ''}"
+                for i, variable in enumerate(layer.weights):
+                    found[f"{home}/{role}/layers/{name}/vars/{i}"] = variable
+        found[f"{home}/vars/0"] = level.averaged_steps
+    statistics = model.normalization.weights
+    for i, variable in enumerate(statistics):
+        found[f"layers/image_normalization/vars/{i}"] = variable
+    if include_optimizer:
+        for i, variable in enumerate(model.optimizer.variables):
+            found[f"{_OPTIMIZER}{i}"] = variable
+    return found
+
+
+def _snake_case(name):
+    """As Keras has it: `Conv2DTranspose` is `conv2d_transpose`."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+# === Writing ===
+
+
+def write_weights(path, model, dtype="float32", include_optimizer=False):
+    """Writes a model's weights.
+
+    Args:
+        path: path of the file.
+        model: `LAPGAN`.
+        dtype: str. How the networks' weights are stored, out of `DTYPES`.
+            Statistics, counts and optimizers are stored as they are.
+        include_optimizer: bool. Defaults to False.
 
     Raises:
-        PresetError: it is another file than that.
+        PresetError: a weight is not finite, or is not in `dtype`.
     """
     import h5py
+    import ml_dtypes
+    import numpy as np
+    from keras import ops
+
+    stored = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    # Another form than what `plain_arrays` reads may be the default one day.
+    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+        variables = variables_by_path(model, include_optimizer)
+        for name, variable in variables.items():
+            value = ops.convert_to_numpy(variable)
+            if _is_of_a_network(name):
+                with np.errstate(over="ignore"):
+                    value = value.astype(stored)
+            if not _is_finite(value):
+                raise PresetError(
+                    f"A weight of {variable.path!r} is not a number, or too "
+                    f"large for {dtype}: nothing was saved."
+                )
+            made = file.create_dataset(name, data=value)
+            if value.dtype == ml_dtypes.bfloat16:
+                # Keras' own mark.
+                made.attrs["dtype"] = "bfloat16"
+
+
+def _is_of_a_network(name):
+    parts = name.split("/")
+    return parts[0] == "layers" and parts[2] in (
+        "generator",
+        "discriminator",
+        "ema_generator",
+    )
+
+
+def _is_finite(value):
+    import numpy as np
+
+    return value.dtype.kind in "iu" or bool(
+        np.isfinite(value.astype("float32", copy=False)).all()
+    )
+
+
+# === Reading ===
+
+
+def read_weights(path, layout, has_optimizer=False):
+    """Reads the arrays of a file, which must be just those of `layout`.
+
+    They stay in the file until they are used, and take no more memory than it
+    has bytes.
+
+    Args:
+        path: `pathlib.Path`.
+        layout: dict from path to shape, see `weights_layout`.
+        has_optimizer: bool. Whether the optimizers' state must be there too.
+            Defaults to False.
+
+    Returns:
+        A dict from path to array.
+
+    Raises:
+        PresetError: it is another file than that, or damaged.
+    """
+    from keras_lapgan.utils.plain_hdf5 import NotPlainError
+    from keras_lapgan.utils.plain_hdf5 import plain_arrays
 
     try:
-        with h5py.File(path, "r") as file:
-            found = dict(_arrays(file))
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, PresetError):
-            raise
+        with open(path, "rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        arrays = plain_arrays(data)
+    except (NotPlainError, OSError, ValueError) as error:
         raise PresetError(
-            f"{str(path)!r} is not a plain HDF5 file: {error}"
+            f"{str(path)!r} is not a plain HDF5 file of weights: {error}."
         ) from error
-    except RecursionError as error:
-        raise PresetError(f"{str(path)!r} is nested too deep.") from error
-    size = path.stat().st_size
-    for name, (shape, bytes_each) in found.items():
-        if math.prod(shape) * bytes_each > size:
-            raise PresetError(
-                f"{str(path)!r} is not whole: {name!r} is larger than the file."
-            )
-    own = {
-        name: shape
-        for name, (shape, _) in found.items()
-        if not (has_optimizer and name.startswith("optimizer/"))
-    }
+    own = {k: v.shape for k, v in arrays.items()}
+    if has_optimizer:
+        count = sum(name.startswith(_OPTIMIZER) for name in own)
+        state = {f"{_OPTIMIZER}{i}" for i in range(count)}
+        if not state or not state <= set(own):
+            raise PresetError(f"{str(path)!r} lacks the optimizers' state.")
+        own = {name: own[name] for name in own if name not in state}
     _compare(path, own, layout)
+    for name, value in arrays.items():
+        if not _is_finite(value):
+            raise PresetError(
+                f"{str(path)!r}: {name} has values that are not finite. The "
+                "training diverged; take a checkpoint before that."
+            )
+    return arrays
 
 
 def _compare(path, found, expected):
@@ -75,127 +184,20 @@ def _compare(path, found, expected):
     )
 
 
-def _arrays(file):
-    """Yields each array's path and `(shape, bytes of a number)`."""
-    import h5py
-
-    places = [("", file)]
-    seen = 0
-    while places:
-        home, group = places.pop()
-        for name in group:
-            seen += 1
-            path = f"{home}/{name}".lstrip("/")
-            if seen > _OBJECTS or path.count("/") > _DEPTH:
-                raise PresetError(f"{file.filename!r} has too many objects.")
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise PresetError(
-                    f"{file.filename!r} is not a plain HDF5 file: {path!r} is "
-                    f"a {type(link).__name__}."
-                )
-            item = group[name]
-            _check_attributes(file, path, item)
-            if isinstance(item, h5py.Group):
-                places.append((path, item))
-            elif isinstance(item, h5py.Dataset):
-                _check_storage(file, path, item)
-                yield path, (item.shape, item.dtype.itemsize)
-            else:
-                raise PresetError(
-                    f"{file.filename!r} is not a plain HDF5 file: {path!r} is "
-                    f"a {type(item).__name__}."
-                )
-
-
-def _check_attributes(file, path, item):
-    import h5py
-
-    for name in item.attrs:
-        value = item.attrs.get_id(name)
-        is_text = value.get_type().get_class() == h5py.h5t.STRING
-        if (
-            name not in ("name", "dtype")
-            or not is_text
-            or value.shape != ()
-            or value.get_storage_size() > 1000
-        ):
-            raise PresetError(
-                f"{file.filename!r} is not a plain HDF5 file: {path!r} has an "
-                f"attribute {name!r} that this package does not write."
-            )
-
-
-def _check_storage(file, path, array):
-    import h5py
-
-    kind, size = array.dtype.kind, array.dtype.itemsize
-    is_bfloat16 = (kind, size) == ("V", 2) and (
-        array.attrs.get("dtype") == "bfloat16"
-    )
-    how = array.id.get_create_plist()
-    plain = how.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
-    if (
-        not (kind in "fiub" or is_bfloat16)
-        or not plain
-        or array.is_virtual
-        or array.shape is None
-        or how.get_nfilters()
-        or how.get_external_count()
-        or array.id.get_storage_size() < array.size * size
-    ):
-        raise PresetError(
-            f"{file.filename!r} is not a plain HDF5 file: {path!r} is not an "
-            "array of numbers that stands in it as it is."
-        )
-
-
-def convert_weights(source, target, dtype):
-    """Copies a weights file, the networks' weights as another dtype.
-
-    Statistics, counts and optimizer state stay as they are.
-
-    Args:
-        source: path of a file that `keras.Model.save_weights` wrote.
-        target: path of the new file.
-        dtype: str. `"float16"` or `"bfloat16"`: half the size.
+def assign_weights(model, arrays, include_optimizer=False):
+    """Gives a model the weights that `read_weights` found.
 
     Raises:
-        ValueError: a weight is too large for float16.
+        PresetError: the optimizers' state is another recipe's.
     """
-    import h5py
-    import ml_dtypes
-    import numpy as np
-
-    to = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
-
-    def copy(name, item):
-        if isinstance(item, h5py.Group):
-            made = new.require_group(name)
-        else:
-            value = item[()]
-            if _is_of_a_network(name) and value.dtype.kind == "f":
-                half = value.astype(to)
-                if not np.isfinite(half.astype("float32")).all():
-                    raise ValueError(
-                        "A weight is too large, or not a number, in "
-                        f"{dtype}: {name}. Store them as float32."
-                    )
-                value = half
-            made = new.create_dataset(name, data=value)
-            if value.dtype == ml_dtypes.bfloat16:
-                # Keras' own mark.
-                made.attrs["dtype"] = "bfloat16"
-        made.attrs.update(item.attrs)
-
-    with h5py.File(source) as old, h5py.File(target, "w") as new:
-        old.visititems(copy)
-
-
-def _is_of_a_network(name):
-    parts = name.split("/")
-    return parts[0] == "layers" and parts[2] in (
-        "generator",
-        "discriminator",
-        "ema_generator",
-    )
+    variables = variables_by_path(model, include_optimizer)
+    shapes = {name: tuple(v.shape) for name, v in variables.items()}
+    if shapes != {name: value.shape for name, value in arrays.items()}:
+        raise PresetError(
+            "The optimizers' state is not of the recipe in config.json."
+        )
+    for name, variable in variables.items():
+        value = arrays[name]
+        if value.dtype.itemsize == 2:
+            value = value.astype("float32")
+        variable.assign(value)

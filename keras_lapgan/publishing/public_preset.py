@@ -9,7 +9,7 @@ from keras_lapgan.presets.card import is_generated
 from keras_lapgan.presets.preset_folder import CONFIG
 from keras_lapgan.presets.preset_folder import METADATA
 from keras_lapgan.presets.preset_folder import WEIGHTS
-from keras_lapgan.presets.preset_folder import check_weights
+from keras_lapgan.presets.preset_folder import read_checked_weights
 from keras_lapgan.presets.preset_folder import read_config
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.preset_folder import write_card
@@ -47,7 +47,7 @@ def public_preset(folder, target, preset, previous_card=None):
         metadata, config = read_metadata(folder), read_config(folder)
         if not (folder / WEIGHTS).is_file():
             raise PresetError(f"{str(folder)!r} has no {WEIGHTS}: train it.")
-        check_weights(folder, config, metadata)
+        read_checked_weights(folder, config, metadata)
         for name in (WEIGHTS, GRID, STRIP, *EXTRAS):
             if (folder / name).is_file():
                 shutil.copy(folder / name, target / name)

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import errno
 import os
 import shutil
 import sys
@@ -28,7 +27,8 @@ def swap_in(folder, write):
 
     Raises:
         OSError: from the disk; like every error of `write`, it leaves the
-            old files as they were.
+            old files as they were. Only while files are moved in, it leaves
+            what `settled` and the next `swap_in` end.
     """
     folder = Path(folder).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -39,18 +39,20 @@ def swap_in(folder, write):
         new = _beside(folder) if beside else folder / _NEW
         try:
             new.mkdir()
+            exchange = beside and not is_new and _made_alike(folder, new)
             write(new)
-            if beside and not is_new:
-                _keep_others(folder, new)
             for file in new.iterdir():
                 _sync(file)
+            others = _keep_others(folder, new) if exchange else []
             _sync(new)
             if is_new:
                 os.rename(new, folder)
                 _sync(folder.parent)
-            elif beside and _exchange(folder, new):
+            elif exchange and _exchange(folder, new):
                 _sync(folder.parent)
             else:
+                for other in others:
+                    other.unlink()
                 # From this rename on the new files count.
                 os.rename(new, folder / _READY)
                 _sync(folder)
@@ -69,11 +71,13 @@ def settled(folder):
         OSError: files are left to be moved, and cannot be.
     """
     folder = Path(folder).resolve()
-    if (folder / _READY).exists() or _beside(folder).exists():
+    while True:
+        with _locked(folder, shared=True):
+            if not (folder / _READY).is_dir():
+                yield
+                return
         with _locked(folder):
             _finish(folder)
-    with _locked(folder, shared=True):
-        yield
 
 
 def _finish(folder):
@@ -96,7 +100,8 @@ def _move_in(folder):
 
 
 def _beside(folder):
-    return folder.with_name(f".{folder.name}{_NEW}")
+    # Not longer than names may be.
+    return folder.with_name(f".{folder.name[:50]}{_NEW}")
 
 
 def _can_be_exchanged(folder):
@@ -104,23 +109,46 @@ def _can_be_exchanged(folder):
     with contextlib.suppress(FileNotFoundError):
         if Path.cwd().is_relative_to(folder):
             return False
-    return not (
-        folder.is_mount()
-        or any(entry.is_dir() for entry in folder.iterdir())
-        or not os.access(folder.parent, os.W_OK)
-    )
+    if folder.is_mount() or any(entry.is_dir() for entry in folder.iterdir()):
+        return False
+    # What cannot leave the folder is below a mount that `is_mount` misses, or
+    # the folder's parent is somebody else's.
+    inside, beside = folder / _NEW, _beside(folder)
+    try:
+        inside.mkdir()
+        os.rename(inside, beside)
+        beside.rmdir()
+    except OSError:
+        _remove_unfinished(folder)
+        return False
+    return True
+
+
+def _made_alike(folder, new):
+    """Gives an empty folder the owner, group and mode of another, if it can."""
+    wanted = folder.stat()
+    with contextlib.suppress(AttributeError, OSError):
+        os.chown(new, wanted.st_uid, wanted.st_gid)
+    shutil.copystat(folder, new)
+    found = new.stat()
+    return (found.st_uid, found.st_gid) == (wanted.st_uid, wanted.st_gid)
 
 
 def _keep_others(folder, new):
-    shutil.copymode(folder, new)
+    """Links what else is in `folder` into `new`; returns the links."""
+    others = []
     for entry in folder.iterdir():
         kept = new / entry.name
         if kept.exists():
             continue
+        others.append(kept)
         try:
             os.link(entry, kept, follow_symlinks=False)
         except OSError:
             shutil.copy2(entry, kept, follow_symlinks=False)
+            if not kept.is_symlink():
+                _sync(kept)
+    return others
 
 
 def _exchange(one, other):
@@ -135,25 +163,21 @@ def _exchange(one, other):
             failed = libc.renameat2(here, a, here, b, exchange)
     except (AttributeError, OSError, TypeError):
         return False
-    if not failed:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM):
-        # A file system that cannot.
-        return False
-    raise OSError(number, os.strerror(number), str(one))
+    return not failed
 
 
 def _sync(path):
-    """Brings a file or a folder to the disk."""
-    if path.is_symlink() or (path.is_dir() and os.name != "posix"):
-        return
+    """Brings a file to the disk; a folder too, where that is possible."""
     flags = os.O_RDONLY if os.name == "posix" else os.O_RDWR
-    handle = os.open(path, flags)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(path, flags)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError:
+        if not path.is_dir():
+            raise
 
 
 @contextlib.contextmanager
@@ -174,4 +198,7 @@ def _locked(folder, shared=False):
             fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
+        # A process forked meanwhile has the handle too, and with it the lock.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)

@@ -17,6 +17,7 @@ from keras_lapgan.callbacks import RunCheckpoint
 from keras_lapgan.callbacks import SaveError
 from keras_lapgan.callbacks import run_checkpoint
 from keras_lapgan.callbacks.run_checkpoint import append_log
+from keras_lapgan.presets import preset_folder
 from keras_lapgan.utils.checkpoints import latest_checkpoint
 
 
@@ -162,7 +163,7 @@ def test_another_thread_trains_without_signals(tmp_path, make_model, images):
     assert latest_checkpoint(tmp_path)[1:] == (1, 0)
 
 
-@pytest.mark.parametrize("method", ["save", "save_weights"])
+@pytest.mark.parametrize("method", ["save", "write_weights"])
 @pytest.mark.parametrize("error", [OSError, RuntimeError])
 def test_a_save_that_fails_half_way_keeps_the_one_before(
     tmp_path, make_model, images, monkeypatch, method, error
@@ -176,11 +177,13 @@ def test_a_save_that_fails_half_way_keeps_the_one_before(
     content = kept.read_bytes()
     line = "file write\nfailed, errno = 28"
 
-    def fails(self, filepath, *args, **kwargs):
-        Path(filepath).write_bytes(b"half")
+    def fails(*args, **kwargs):
+        # Of `save`, the model comes first.
+        Path(args[method == "save"]).write_bytes(b"half")
         raise error(line)
 
-    monkeypatch.setattr(type(model), method, fails)
+    home = type(model) if method == "save" else preset_folder
+    monkeypatch.setattr(home, method, fails)
     with pytest.raises(SaveError, match="Could not save.*write failed, errno"):
         fit(model, images, RunCheckpoint(tmp_path, 3), epochs=1)
     assert kept.read_bytes() == content

@@ -11,7 +11,7 @@ from keras_lapgan import LAPGAN
 from keras_lapgan import PresetError
 from keras_lapgan.presets import preset_folder
 from keras_lapgan.presets import save_preset
-from keras_lapgan.presets.preset_folder import check_weights
+from keras_lapgan.presets.preset_folder import read_checked_weights
 from keras_lapgan.presets.preset_folder import read_config
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.preset_folder import sha256
@@ -53,7 +53,7 @@ def test_what_is_written(saved):
         "float32",
         False,
     )
-    check_weights(folder, read_config(folder), metadata)
+    read_checked_weights(folder, read_config(folder), metadata)
 
 
 def test_what_else_is_known(saved):
@@ -135,15 +135,13 @@ def test_a_full_disk_leaves_the_old_preset(saved, monkeypatch, error):
     model, folder = saved
     before = content(folder)
 
-    def save_weights(self, path):
+    def write_weights(path, *args):
         path.write_bytes(b"half")
         raise error
 
-    optimizer = model.optimizer
-    monkeypatch.setattr(LAPGAN, "save_weights", save_weights)
+    monkeypatch.setattr(preset_folder, "write_weights", write_weights)
     with pytest.raises((OSError, KeyboardInterrupt)):
         model.save_to_preset(folder)
-    assert model.optimizer is optimizer
     assert content(folder) == before
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -158,6 +156,26 @@ def test_a_disk_that_is_too_full_is_refused_before_it_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OSError, match="MB are needed and 0 MB are free"):
         model.save_to_preset(folder)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tiny, tmp_path):
+    model = tiny.model()
+    kernel = model.level(0).generator.trainable_weights[0]
+    kernel.assign(kernel * np.inf)
+    with pytest.raises(PresetError, match="is not a number.*nothing was"):
+        model.save_to_preset(tmp_path / "mine")
+    kernel.assign(ops.full(kernel.shape, 1e6))
+    with pytest.raises(PresetError, match="too large for float16"):
+        model.save_to_preset(tmp_path / "mine", weights_dtype="float16")
+    assert not (tmp_path / "mine").exists()
+    model.save_to_preset(tmp_path / "mine", weights_dtype="bfloat16")
+
+
+def test_an_optimizer_s_state_that_is_not_there(saved):
+    _, folder = saved
+    change(folder / "metadata.json", has_optimizer=True)
+    with pytest.raises(PresetError, match="lacks the optimizers' state"):
+        LAPGAN.from_preset(folder)
 
 
 def test_other_files_stay(saved):
@@ -242,7 +260,9 @@ def test_weights_cut_off(saved):
     with pytest.raises(PresetError, match="sha256 differs.*may be cut off"):
         LAPGAN.from_preset(folder)
     change(folder / "metadata.json", weights_sha256=sha256(weights))
-    with pytest.raises(PresetError, match="not a plain HDF5 file"):
+    with pytest.raises(
+        PresetError, match="not a plain HDF5 file of weights: it should have"
+    ):
         LAPGAN.from_preset(folder)
 
 
