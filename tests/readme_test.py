@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from loopback_hub import LoopbackHub
 
 from keras_lapgan.cli.main import cli
 from keras_lapgan.datasets import load_images
@@ -41,7 +42,16 @@ def test_first_two_commands():
     assert test == ["python", "-m", "pytest"]
 
 
-def test_commands_run(tmp_path, monkeypatch):
+@pytest.fixture
+def hub(monkeypatch, tmp_path_factory):
+    """A Hub on this machine, where we are `me`."""
+    with LoopbackHub(tokens={"hf_me": "me"}) as hub:
+        home = tmp_path_factory.mktemp("home")
+        hub.patch(monkeypatch, home, token="hf_me")
+        yield hub
+
+
+def test_commands_run(tmp_path, monkeypatch, hub):
     monkeypatch.chdir(tmp_path)
     tiny = ["--data", "sample", "--steps-per-epoch", "1", "--batch-size", "4"]
     # The README goes on with a run for which its first command has no time.
@@ -56,10 +66,12 @@ def test_commands_run(tmp_path, monkeypatch):
         assert result.exit_code == 0, result.output
     assert (tmp_path / "grid.png").is_file()
     assert (tmp_path / "strip.png").is_file()
+    assert (tmp_path / "pictures.png").is_file()
+    assert "grid.png" in hub.files("me/pictures")
     assert (tmp_path / "runs/first/samples/epoch_0001_stage_0.png").is_file()
 
 
-def test_snippets_run(tmp_path, monkeypatch):
+def test_snippets_run(tmp_path, monkeypatch, hub):
     monkeypatch.chdir(tmp_path)
     if published_folder("lapgan_cifar10_small") is None:
         pytest.skip("lapgan_cifar10_small has no published weights here")

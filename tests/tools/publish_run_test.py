@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_lapgan import LAPGAN
+from keras_lapgan.presets import registry
+from keras_lapgan.presets.preset_folder import read_metadata
+from keras_lapgan.presets.preset_folder import serialized
+
+
+@pytest.fixture
+def published(tiny, monkeypatch, tmp_path):
+    """A published preset of a small model, and a run of it."""
+    model = tiny.model(num_classes=3, name="lapgan_tiny")
+
+    class Tiny:
+        name = "lapgan_tiny"
+        license = "other"
+        terms = "Tiny pictures: nobody's."
+        hub = None
+
+        def config(self):
+            return serialized(model)
+
+    monkeypatch.setitem(registry._PRESETS, "lapgan_tiny", Tiny())
+    run = tmp_path / "runs" / "a"
+    model.save_to_preset(
+        run, metadata={"data": "/home/me/tiny", "preset": "lapgan_tiny"}
+    )
+    (run / "log.csv").write_text("epoch\n1\n")
+    (run / "command.txt").write_text("secret")
+    return model, run, tmp_path / "presets" / "lapgan_tiny"
+
+
+def test_a_run_becomes_a_preset(tool, published, tmp_path, capsys):
+    model, run, target = published
+    metrics = [{"name": "Something", "value": 3.5}]
+    (tmp_path / "m.json").write_text(json.dumps(metrics))
+    arguments = [run, target, "--note", "Small.", "--metrics"]
+    for _ in range(2):
+        tool("publish_run", *arguments, tmp_path / "m.json")
+    assert "of 255" in capsys.readouterr().out
+    assert {path.name for path in target.iterdir()} == {
+        "NOTICE",
+        "README.md",
+        "config.json",
+        "grid.png",
+        "log.csv",
+        "metadata.json",
+        "model.weights.h5",
+        "strip.png",
+    }
+    metadata = read_metadata(target)
+    assert metadata["weights_dtype"] == "float16"
+    assert metadata["license"] == "other" and metadata["data"] == "tiny"
+    assert metadata["metrics"] == metrics and metadata["note"] == "Small."
+    assert "Tiny pictures: nobody's." in (target / "NOTICE").read_text()
+    card = (target / "README.md").read_text()
+    assert 'from_preset("lapgan_tiny")' in card and "(grid.png)" in card
+    difference = model.generate(6, seed=1).astype(int) - LAPGAN.from_preset(
+        target
+    ).generate(6, seed=1)
+    assert abs(difference).max() <= 2
+
+
+def test_what_somebody_wrote_in_its_card_stays(tool, published):
+    _, run, target = published
+    tool("publish_run", run, target)
+    card = target / "README.md"
+    card.write_text(card.read_text() + "\nMine.\n")
+    tool("publish_run", run, target)
+    assert card.read_text().endswith("\nMine.\n")
+
+
+def test_another_architecture_is_refused(tool, published, tiny):
+    _, run, target = published
+    tiny.model().save_to_preset(run)
+    with pytest.raises(SystemExit, match="not of the architecture"):
+        tool("publish_run", run, target)
+    assert not target.exists()
+
+
+def test_half_precision_that_shows_is_refused(tool, published, monkeypatch):
+    _, run, target = published
+    whole = LAPGAN.generate
+
+    def generate(model, *args, **kwargs):
+        images = whole(model, *args, **kwargs)
+        return np.zeros_like(images) if model.name == "half" else images
+
+    load = LAPGAN.from_preset.__func__
+
+    def from_preset(cls, preset, **kwargs):
+        name = "half" if str(preset) != str(run) else "whole"
+        return load(cls, preset, **{**kwargs, "name": name})
+
+    monkeypatch.setattr(LAPGAN, "from_preset", classmethod(from_preset))
+    monkeypatch.setattr(LAPGAN, "generate", generate)
+    with pytest.raises(SystemExit, match="changes the pictures"):
+        tool("publish_run", run, target)
+    assert not target.exists()
