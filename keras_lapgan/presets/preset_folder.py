@@ -44,6 +44,7 @@ _MAX_NUMBERS = 200_000_000
 def read_config(folder):
     """Returns a folder's `config.json`, checked: a dict."""
     config = read_json(Path(folder) / CONFIG)
+    _make_portable(config)
     check_config(config, CONFIG)
     return config
 
@@ -242,6 +243,7 @@ def serialized(model):
     import keras
 
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    _make_portable(config)
     try:
         check_config(config, "the model's config")
     except PresetError as error:
@@ -252,6 +254,22 @@ def serialized(model):
             f"{error}"
         ) from error
     return config
+
+
+def _make_portable(config):
+    """Calls optimizers what they are called on every backend.
+
+    On torch, Keras writes the names of its own classes for torch.
+    """
+    recipe = config.get("compile_config")
+    if not isinstance(recipe, dict):
+        return
+    for name in ("d_optimizer", "g_optimizer"):
+        found = recipe.get(name)
+        for one in found if isinstance(found, list) else [found]:
+            module = one.get("module") if isinstance(one, dict) else None
+            if str(module).startswith("keras.src.backend.torch.optimizers."):
+                one |= {"module": "keras.optimizers", "registered_name": None}
 
 
 def _check_room(folder, model, include_optimizer):

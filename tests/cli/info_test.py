@@ -17,7 +17,7 @@ def test_a_published_preset_with_weights(run):
         "D by:      Adam 0.0005, Adam 0.0005, DampedSGD 0.2",
         "objective: non_saturating",
         "epochs 30",
-        "weights:   8.9 MB of float16",
+        "weights:   8.8 MB of float16",
         "licence:   other, see NOTICE in the folder",
         "measured:",
     ):

@@ -191,3 +191,19 @@ def test_keras_objects_still_differ_by_policy(saved):
     finally:
         keras.config.set_dtype_policy("float32")
     assert model.level(0).generator.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_optimizers_are_the_same_on_every_backend(saved):
+    _, folder = saved
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    for name in ("d_optimizer", "g_optimizer"):
+        optimizer = config["compile_config"][name]
+        assert optimizer["module"] == "keras.optimizers"
+        assert optimizer["registered_name"] is None
+        # As Keras writes it on torch.
+        optimizer["module"] = "keras.src.backend.torch.optimizers.torch_adam"
+        optimizer["registered_name"] = "Adam"
+    path.write_text(json.dumps(config))
+    recipe = LAPGAN.from_preset(folder).get_compile_config()
+    assert recipe["d_optimizer"]["class_name"] == "Adam"
