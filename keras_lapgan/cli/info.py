@@ -13,14 +13,13 @@ def command(preset, revision):
     PRESET is a published name, a folder of a run or a preset, or
     hf://user/name. Nothing is built from it.
     """
-    from keras_lapgan.presets.preset_folder import read_checked_weights
     from keras_lapgan.presets.sources import find_preset
 
     source = find_preset(preset, revision)
     with source.settled():
         metadata, config = source.metadata(), source.config()
         if source.has_weights:
-            read_checked_weights(source.folder, config, metadata)
+            source.weights(config, metadata)
         model = config["config"]
         click.echo(f"{model.get('name', 'lapgan')}, from {source.origin}")
         if source.folder is not None:

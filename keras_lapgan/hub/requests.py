@@ -82,8 +82,9 @@ def _message(uri, doing, error):
         )
     if "invalid credentials" in said.lower():
         return (
-            f"{start}the Hub does not know your token. Check HF_TOKEN, or "
-            f"{log_in}; without a token public repositories can be read."
+            f"{start}the Hub does not know your token. Check HF_TOKEN, or log "
+            "in anew with `hf auth login`; public repositories can be read "
+            "without a token."
         )
     if isinstance(error, RevisionNotFoundError):
         return (

@@ -4,7 +4,6 @@ import textwrap
 
 from keras_lapgan.presets.preset_folder import WEIGHTS
 from keras_lapgan.presets.preset_folder import check_size
-from keras_lapgan.presets.preset_folder import read_checked_weights
 from keras_lapgan.presets.schema import check_config
 from keras_lapgan.presets.schema import check_policy
 from keras_lapgan.presets.sources import find_preset
@@ -52,7 +51,7 @@ def load_preset(
         if not load_weights:
             check_size(config)
             return _build(source, config, cls)
-        weights = read_checked_weights(source.folder, config, metadata)
+        weights = source.weights(config, metadata)
         has_optimizer = metadata["has_optimizer"]
         model = _build(source, config, cls, has_optimizer)
         assign_weights(model, weights, has_optimizer)

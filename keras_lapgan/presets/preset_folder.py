@@ -41,16 +41,22 @@ _MAX_NUMBERS = 200_000_000
 # === Reading ===
 
 
-def read_config(folder):
-    """Returns a folder's `config.json`, checked: a dict."""
+def read_config(folder, name=None):
+    """Returns a folder's `config.json`, checked: a dict.
+
+    Args:
+        folder: path.
+        name: str or None. What errors call the preset; None is its path.
+    """
     config = read_json(Path(folder) / CONFIG)
     _make_portable(config)
-    check_config(config, CONFIG)
+    check_config(config, f"{str(name or folder)!r}: {CONFIG}")
     return config
 
 
-def read_metadata(folder):
-    """Returns a folder's `metadata.json`, checked: a dict."""
+def read_metadata(folder, name=None):
+    """Returns a folder's `metadata.json`, checked; see `read_config`."""
+    name = str(name or folder)
     path = Path(folder) / METADATA
     metadata = read_json(path)
     version = metadata.get("format_version")
@@ -61,44 +67,55 @@ def read_metadata(folder):
             else ""
         )
         raise PresetError(
-            f"{str(path)!r} is not a preset's: it has no format_version.{hint}"
+            f"{name!r} is not a preset: its {METADATA} has no "
+            f"format_version.{hint}"
         )
     if type(version) is int and version > FORMAT_VERSION:
         wanted = metadata.get("keras_lapgan_version")
         known = isinstance(wanted, str) and len(wanted) < 20
         raise PresetError(
-            f"{str(folder)!r} has format version {version}; keras-lapgan "
+            f"{name!r} has format version {version}; keras-lapgan "
             f"{__version__} reads up to {FORMAT_VERSION}. Install a newer one: "
             f'`pip install "keras-lapgan>={wanted}"`.'
             if known
-            else f"{str(folder)!r} has format version {version}; keras-lapgan "
+            else f"{name!r} has format version {version}; keras-lapgan "
             f"{__version__} reads up to {FORMAT_VERSION}. Install a newer one."
         )
-    check_metadata(metadata, METADATA)
+    check_metadata(metadata, f"{name!r}: {METADATA}")
     # Version 1 had float32 or float16 weights, and no optimizer's state.
     return {"has_optimizer": False, **metadata}
 
 
-def read_checked_weights(folder, config, metadata):
+def read_checked_weights(folder, config, metadata, name=None):
     """Returns a folder's weights, once they are known to be whole and to fit.
+
+    Args:
+        folder: path.
+        config: dict, of `read_config`.
+        metadata: dict, of `read_metadata`.
+        name: str or None. What errors call the preset; None is its path.
 
     Returns:
         A dict from path in the file to array.
     """
+    name = str(name or folder)
     path = Path(folder) / WEIGHTS
     layout = weights_layout(config)
     count = sum(map(sum, parameter_counts(config)))
     if count != metadata["parameter_count"]:
         raise PresetError(
-            f"{str(folder)!r}: {CONFIG} is of {count:,} parameters, {METADATA} "
+            f"{name!r}: {CONFIG} is of {count:,} parameters, {METADATA} "
             f"of {metadata['parameter_count']:,}. They do not belong together."
         )
     if sha256(path) != metadata["weights_sha256"]:
         raise PresetError(
-            f"{str(path)!r} is not the file that {METADATA} was written for: "
-            "its sha256 differs. It may be cut off; get or save it again."
+            f"{name!r}: {WEIGHTS} is not the file that {METADATA} was written "
+            "for, its sha256 differs. It may be cut off or mixed up; get it, "
+            "or save it, again."
         )
-    return read_weights(path, layout, metadata["has_optimizer"])
+    return read_weights(
+        path, layout, metadata["has_optimizer"], f"{name!r}: {WEIGHTS}"
+    )
 
 
 def check_size(config):

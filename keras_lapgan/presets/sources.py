@@ -11,6 +11,7 @@ from keras_lapgan.presets.preset_folder import CONFIG
 from keras_lapgan.presets.preset_folder import JSON_BYTES
 from keras_lapgan.presets.preset_folder import METADATA
 from keras_lapgan.presets.preset_folder import WEIGHTS
+from keras_lapgan.presets.preset_folder import read_checked_weights
 from keras_lapgan.presets.preset_folder import read_config
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.registry import get_preset
@@ -56,17 +57,21 @@ class Source:
                 f"{self.preset!r} cannot be read: {error}"
             ) from error
 
+    def weights(self, config, metadata):
+        """The arrays of the weights file, checked."""
+        return read_checked_weights(self.folder, config, metadata, self.preset)
+
     def config(self):
         """The model's config, checked."""
         if self.published is not None:
             return self.published.config()
-        return read_config(self.folder)
+        return read_config(self.folder, self.preset)
 
     def metadata(self):
         """What is known of the weights, checked; {} if there are none."""
         if self.folder is None:
             return {}
-        return read_metadata(self.folder)
+        return read_metadata(self.folder, self.preset)
 
 
 def find_preset(preset, revision=None):

@@ -115,7 +115,7 @@ def _is_finite(value):
 # === Reading ===
 
 
-def read_weights(path, layout, has_optimizer=False):
+def read_weights(path, layout, has_optimizer=False, name=None):
     """Reads the arrays of a file, which must be just those of `layout`.
 
     They stay in the file until they are used, and take no more memory than it
@@ -126,6 +126,7 @@ def read_weights(path, layout, has_optimizer=False):
         layout: dict from path to shape, see `weights_layout`.
         has_optimizer: bool. Whether the optimizers' state must be there too.
             Defaults to False.
+        name: str or None. What errors call it; None is its path.
 
     Returns:
         A dict from path to array.
@@ -136,32 +137,33 @@ def read_weights(path, layout, has_optimizer=False):
     from keras_lapgan.utils.plain_hdf5 import NotPlainError
     from keras_lapgan.utils.plain_hdf5 import plain_arrays
 
+    where = name or repr(str(path))
     try:
         with open(path, "rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         arrays = plain_arrays(data)
     except (NotPlainError, OSError, ValueError) as error:
         raise PresetError(
-            f"{str(path)!r} is not a plain HDF5 file of weights: {error}."
+            f"{where} is not a plain HDF5 file of weights: {error}."
         ) from error
     own = {k: v.shape for k, v in arrays.items()}
     if has_optimizer:
         count = sum(name.startswith(_OPTIMIZER) for name in own)
         state = {f"{_OPTIMIZER}{i}" for i in range(count)}
         if not state or not state <= set(own):
-            raise PresetError(f"{str(path)!r} lacks the optimizers' state.")
+            raise PresetError(f"{where} lacks the optimizers' state.")
         own = {name: own[name] for name in own if name not in state}
-    _compare(path, own, layout)
-    for name, value in arrays.items():
+    _compare(where, own, layout)
+    for path, value in arrays.items():
         if not _is_finite(value):
             raise PresetError(
-                f"{str(path)!r}: {name} has values that are not finite. The "
+                f"{where}: {path} has values that are not finite. The "
                 "training diverged; take a checkpoint before that."
             )
     return arrays
 
 
-def _compare(path, found, expected):
+def _compare(where, found, expected):
     missing = [name for name in expected if name not in found]
     unknown = [name for name in found if name not in expected]
     other = [
@@ -178,7 +180,7 @@ def _compare(path, found, expected):
     )
     counts = [sum(map(math.prod, x.values())) for x in (found, expected)]
     raise PresetError(
-        f"{str(path)!r} does not fit the model in config.json: {wrong[0]}"
+        f"{where} does not fit the model in config.json: {wrong[0]}"
         + (f", and {len(wrong) - 1} more" if wrong[1:] else "")
         + f". It holds {counts[0]:,} numbers; the model has {counts[1]:,}."
     )
