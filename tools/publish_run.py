@@ -24,14 +24,15 @@ import numpy as np
 
 from keras_lapgan.presets import get_preset
 from keras_lapgan.presets.card import CARD
+from keras_lapgan.presets.card import read_card
 from keras_lapgan.presets.preset_folder import WEIGHTS
 from keras_lapgan.presets.preset_folder import read_config
 from keras_lapgan.presets.preset_folder import read_metadata
-from keras_lapgan.presets.preset_folder import write_card
 from keras_lapgan.presets.schema import ABOUT
 from keras_lapgan.presets.schema import TRAINING
 from keras_lapgan.publishing.public_preset import draw_pictures
 from keras_lapgan.publishing.public_preset import without_paths
+from keras_lapgan.publishing.public_preset import write_card
 from keras_lapgan.utils.folder_swap import swap_in
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -107,14 +108,12 @@ def main():
         if worst > 2:
             raise SystemExit("half precision changes the pictures")
         draw_pictures(half, folder)
-        if (target / CARD).is_file():
-            shutil.copy(target / CARD, folder / CARD)
         write_card(
-            folder / CARD,
             folder,
             read_config(folder),
             read_metadata(folder),
             published.name,
+            read_card(target / CARD),
         )
 
         def write(new):

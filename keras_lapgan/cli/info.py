@@ -20,15 +20,15 @@ def command(preset, revision):
         metadata, config = source.metadata(), source.config()
         if source.has_weights:
             source.weights(config, metadata)
-        model = config["config"]
-        click.echo(f"{model.get('name', 'lapgan')}, from {source.origin}")
-        if source.folder is not None:
-            click.echo(f"folder: {source.folder}")
-        click.echo()
-        _print_levels(config)
-        click.echo()
-        for name, text in _lines(source, config, metadata):
-            click.echo(f"{name and name + ':':10} {text}")
+    model = config["config"]
+    click.echo(f"{model.get('name', 'lapgan')}, from {source.origin}")
+    if source.folder is not None:
+        click.echo(f"folder: {source.folder}")
+    click.echo()
+    _print_levels(config)
+    click.echo()
+    for name, text in _lines(source, config, metadata):
+        click.echo(f"{name and name + ':':10} {text}")
 
 
 def _print_levels(config):
@@ -90,7 +90,7 @@ def _lines(source, config, metadata):
         for metric in metrics:
             yield "", f"  {metric['name']}: {metric['value']:g}"
     if "note" in metadata:
-        yield "note", metadata["note"]
+        yield "note", metadata["note"].replace("\n", "\n" + 11 * " ")
     if source.has_weights:
         yield "weights", _weights(source, metadata)
         licence = metadata.get("license")

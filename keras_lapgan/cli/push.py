@@ -52,5 +52,10 @@ def command(run, uri, private, revision, message, create_pr, dry_run):
         commit_message=message,
         create_pr=create_pr,
     )
-    click.echo(f"{commit.pr_url or commit.commit_url}")
+    if create_pr and commit.pr_url is None:
+        click.echo("Nothing has changed: no pull request was made.")
+        return
+    if create_pr:
+        target = target._replace(revision=commit.pr_revision)
+    click.echo(commit.pr_url or commit.commit_url)
     click.echo(f'Load it: LAPGAN.from_preset("{target}")')

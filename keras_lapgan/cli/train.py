@@ -126,11 +126,9 @@ def command(ctx, preset, output, overwrite, resume, **settings):
 
     is_folder = not is_published(preset) and Path(preset).is_dir()
     if output is None:
-        output = (
-            Path(preset)
-            if resume and is_folder
-            else Path("runs") / Path(preset).name.partition("@")[0]
-        )
+        output = Path("runs") / _name(preset)
+        if resume and is_folder:
+            output = Path(preset)
     if resume:
         given = {
             name
@@ -168,11 +166,22 @@ def command(ctx, preset, output, overwrite, resume, **settings):
 # === Settings ===
 
 
+def _name(preset):
+    """What the run of a preset is called if nobody says."""
+    from keras_lapgan.hub.hub_uri import HubUri
+
+    if HubUri.is_one(preset):
+        preset = HubUri.parse(preset).repo
+    return Path(preset).name
+
+
 def _is_run(path):
+    from keras_lapgan.presets.preset_folder import is_preset_folder
+
     if not path.is_dir():
         return False
     names = {entry.name for entry in path.iterdir()}
-    return not names or bool(names & {"command.txt", "metadata.json"})
+    return not names or "command.txt" in names or is_preset_folder(path)
 
 
 def _home_settings(source, settings):
@@ -266,7 +275,10 @@ def _train(preset, output, resume, behind, metadata, settings):
     from keras_lapgan import callbacks
     from keras_lapgan import datasets
     from keras_lapgan.callbacks.save_error import save_errors
+    from keras_lapgan.presets.preset_folder import checked_about
     from keras_lapgan.presets.preset_folder import save_preset
+    from keras_lapgan.presets.preset_folder import serialized
+    from keras_lapgan.presets.registry import is_published
 
     done_epochs = done_steps = 0
     if resume:
@@ -298,6 +310,9 @@ def _train(preset, output, resume, behind, metadata, settings):
 
     metadata |= {name: settings[name] for name in ("data", "split", *FIXED)}
     metadata["planned_epochs"] = settings["epochs"]
+    # What cannot be saved is told before it has been trained.
+    checked_about(metadata)
+    serialized(model)
     if not resume and output.exists():
         _clear(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -367,7 +382,9 @@ def _train(preset, output, resume, behind, metadata, settings):
         if not resume:
             _remove_if_unsaved(output)
     click.echo(f"{epochs} epochs: {output}")
-    draw = shlex.join(["keras-lapgan", "sample", str(output)])
+    # A published name would be another model.
+    shown = f"./{output}" if is_published(str(output)) else str(output)
+    draw = shlex.join(["keras-lapgan", "sample", shown])
     click.echo(f"Draw from it: {draw}")
 
 

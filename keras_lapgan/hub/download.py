@@ -8,7 +8,7 @@ from keras_lapgan.hub.requests import patiently
 from keras_lapgan.utils.preset_error import PresetError
 
 
-def download(uri, limits, optional=()):
+def download(uri, limits, optional=(), must_have=()):
     """Brings files of a repository into the Hub's cache on this machine.
 
     What is there already is not fetched again; without a network it is what
@@ -19,6 +19,7 @@ def download(uri, limits, optional=()):
         limits: dict from a file's name to how many bytes it may have at most,
             or None.
         optional: names out of `limits` that may be missing.
+        must_have: names of other files without which nothing is fetched.
 
     Returns:
         `pathlib.Path` of the folder with the files.
@@ -51,7 +52,7 @@ def download(uri, limits, optional=()):
             if not is_unreachable(error):
                 raise
             return _cached(uri, fetch, required, error)
-        _check_listing(uri, info.siblings, limits, required)
+        _check_listing(uri, info.siblings, limits, [*required, *must_have])
         folder = patiently(fetch)
         for name in limits:
             if not _is_whole(folder / name):

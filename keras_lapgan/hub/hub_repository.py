@@ -49,7 +49,7 @@ class HubRepository:
         return [file.rfilename for file in info.siblings or ()]
 
     def read(self, name):
-        """Returns a text file of the branch."""
+        """Returns the bytes of a file of the branch."""
         from huggingface_hub import hf_hub_download
 
         with hub_errors(self.uri, "upload to"):
@@ -62,7 +62,7 @@ class HubRepository:
                     force_download=True,
                 )
             )
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, "rb") as file:
             return file.read()
 
     def make(self, private):

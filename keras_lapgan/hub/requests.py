@@ -66,7 +66,7 @@ def _message(uri, doing, error):
     # Of a failed upload the cause says more.
     cause = error.__cause__ if isinstance(error, RuntimeError) else None
     error = cause or error
-    said = getattr(error, "server_message", None) or ""
+    said = _printable(getattr(error, "server_message", None) or "")
     status = getattr(getattr(error, "response", None), "status_code", None)
     start = f"Could not {doing} {str(uri)!r}: "
     log_in = "log in with `hf auth login`, or set HF_TOKEN"
@@ -119,8 +119,13 @@ def _message(uri, doing, error):
     return f"{start}{said or _short(error)}"
 
 
+def _printable(text):
+    """A server's words, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def _short(error):
-    lines = str(error).strip().splitlines()
+    lines = [_printable(line) for line in str(error).strip().splitlines()]
     return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 

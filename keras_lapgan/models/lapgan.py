@@ -163,6 +163,9 @@ class LAPGAN(AdversarialModel):
         self._image_spec = inputs.ImageSpec(
             sizes, self.channels, self.num_classes
         )
+        #: Licence and NOTICE of trained weights, a pair of str or None: what
+        #: `from_preset` found and `save_to_preset` hands on. None if fresh.
+        self.terms = None
         self._samplers = Samplers(self)
         self.built = True
         self.compile()

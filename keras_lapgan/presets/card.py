@@ -6,7 +6,6 @@ Only that is renewed; what somebody wrote around it stays.
 
 import json
 import math
-import re
 import shlex
 import textwrap
 
@@ -21,44 +20,115 @@ PICTURES = {
     "curves.png": "Losses of each level",
 }
 _BEGIN, _END = "keras-lapgan: begin", "keras-lapgan: end"
-_YAML = re.compile(rf"^# {_BEGIN}.*?\n(.*?)^# {_END}\n", re.S | re.M)
-_TEXT = re.compile(rf"<!-- {_BEGIN}.*?-->\n(.*?)<!-- {_END} -->\n?", re.S)
-_FRONT = re.compile(r"\A---\s*\n(.*?)^---[ \t]*(?:\n|\Z)", re.S | re.M)
 #: The first line of cards before they had marks.
 _OLD_MARK = "<!-- written by keras-lapgan -->"
+_MAX_BYTES = 200_000
 _PAPER = "[Denton et al., 2015](https://arxiv.org/abs/1506.05751)"
+#: Data sets that the Hub knows.
+_HUB_DATA = {"cifar10": "uoft-cs/cifar10"}
 _TRAINING = (
     "data",
     "split",
     "images",
     "epochs",
+    "steps_per_epoch",
     "batch_size",
     "levels",
     "seed",
     "precision",
+    "flip",
+    "crop",
+    "resize",
 )
+#: What a command need not say.
+_DEFAULTS = {"precision": "float32", "resize": "crop"}
+
+
+# === Cards that are there ===
+
+
+def read_card(path):
+    """Returns the text of a card, or None if there is none.
+
+    Raises:
+        PresetError: it is not a text that could be renewed.
+    """
+    if path.is_symlink():
+        raise PresetError(f"{str(path)!r} is a link to another file.")
+    if not path.is_file():
+        return None
+    return card_text(path.read_bytes(), str(path))
+
+
+def card_text(data, name):
+    """Returns the bytes of a card as text; see `read_card`."""
+    if len(data) > _MAX_BYTES:
+        raise PresetError(
+            f"{name!r} is too large: {len(data):,} bytes, more than "
+            f"{_MAX_BYTES:,}."
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PresetError(f"{name!r} is not UTF-8: {error}.") from error
 
 
 def is_generated(path):
     """Whether the card at `path` is ours alone, so may be removed."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = read_card(path)
+    except (OSError, PresetError):
         return False
-    return text.startswith(_OLD_MARK) or (
-        _TEXT.search(text) is not None and _without_ours(text) == ""
-    )
+    return text is not None and is_ours_alone(text)
 
 
-def _without_ours(text):
-    front = _FRONT.match(text)
-    if front:
-        own = _YAML.sub("", front[1])
-        text = own + text[front.end() :]
-    return _TEXT.sub("", text).strip()
+def is_ours_alone(text):
+    """Whether nobody has written anything into a card."""
+    text = text.replace("\r\n", "\n")
+    if text.startswith(_OLD_MARK):
+        return True
+    front, body = _split(text)
+    found = _cut(body, "<!-- ", " -->")
+    return found is not None and not (_own(front) + "".join(found)).strip()
 
 
-def model_card(config, metadata, preset, pictures=(), previous=None):
+def _split(text):
+    """A card's YAML lines and what follows them."""
+    lines = text.splitlines(keepends=True)
+    if lines and lines[0].rstrip() == "---":
+        for i, line in enumerate(lines[1:], start=1):
+            if line.rstrip() == "---":
+                return "".join(lines[1:i]), "".join(lines[i + 1 :])
+    return "", text
+
+
+def _cut(text, opening, closing):
+    """What stands before and after the marked part, or None."""
+    last = opening + _END + closing
+    begin = text.find(opening + _BEGIN)
+    end = text.find(last, begin)
+    if begin < 0 or end < 0:
+        return None
+    return text[:begin], text[end + len(last) :].removeprefix("\n")
+
+
+def _own(front):
+    """The YAML lines that are the user's."""
+    found = _cut(front, "# ", "")
+    return front if found is None else "".join(found)
+
+
+# === Cards that are made ===
+
+
+def model_card(
+    config,
+    metadata,
+    preset,
+    pictures=(),
+    has_notice=False,
+    previous=None,
+):
     """Returns the text of a card.
 
     Args:
@@ -66,34 +136,41 @@ def model_card(config, metadata, preset, pictures=(), previous=None):
         metadata: dict, as `metadata.json` has it.
         preset: str. What `from_preset` takes: a name, a folder or `hf://`.
         pictures: names of files beside the card, out of `PICTURES`.
+        has_notice: bool. Whether a NOTICE is beside it. Defaults to False.
         previous: str or None. A card of which to keep what is not generated;
-            one without marks is kept as it is. Defaults to None.
+            a text without marks is kept as it is. Defaults to None.
 
     Raises:
         PresetError: the YAML lines of `previous` are none.
     """
-    facts = _facts(config, metadata)
-    text = (
-        f"<!-- {_BEGIN}; what stands outside these marks stays -->\n"
-        + "\n\n".join(_sections(facts, config, metadata, preset, pictures))
-        + f"\n<!-- {_END} -->\n"
-    )
     if previous is None or previous.startswith(_OLD_MARK):
-        return _front_matter(facts, metadata, "") + "\n" + text
-    if not _TEXT.search(previous):
+        previous = ""
+    ends = "\r\n" if "\r\n" in previous else "\n"
+    front, body = _split(previous.replace("\r\n", "\n"))
+    around = _cut(body, "<!-- ", " -->")
+    if around is None and body.strip():
         return previous
-    front = _FRONT.match(previous)
-    own = _YAML.sub("", front[1]) if front else ""
-    rest = previous[front.end() :] if front else previous
-    return _front_matter(facts, metadata, own) + _TEXT.sub(
-        lambda _: text, rest, count=1
+    before, after = around or ("\n", "")
+    own = _own(front)
+    said = _read_yaml(own)
+    facts = _facts(config, metadata, preset)
+    license = said.get("license", metadata.get("license"))
+    sections = _sections(facts, metadata, preset, pictures, has_notice, license)
+    text = (
+        _front_matter(facts, metadata, own, said, has_notice)
+        + before
+        + f"<!-- {_BEGIN}; what stands outside these marks stays -->\n"
+        + "\n\n".join(sections)
+        + f"\n<!-- {_END} -->\n"
+        + after
     )
+    return text.replace("\n", ends)
 
 
 # === The facts ===
 
 
-def _facts(config, metadata):
+def _facts(config, metadata, preset):
     model = config["config"]
     sizes = [
         level["config"]["generator"]["config"]["size"]
@@ -101,9 +178,9 @@ def _facts(config, metadata):
     ]
     first = model["levels"][0]["config"]["generator"]["config"]
     pairs = [[s, s] if isinstance(s, int) else s for s in sizes]
-    data = metadata.get("data")
     return {
-        "name": model.get("name", "lapgan"),
+        # A repository's, a folder's or a published name.
+        "name": _shown(preset.rstrip("/").rsplit("/", 1)[-1]),
         "pyramid": " -> ".join(
             str(h) if h == w else f"{h}x{w}" for h, w in reversed(pairs)
         ),
@@ -112,32 +189,55 @@ def _facts(config, metadata):
         "coarsest": pairs[-1],
         "source": model.get("source_size") or sizes[0],
         "num_classes": first.get("num_classes", 0),
-        "class_names": model.get("class_names") or [],
+        "class_names": list(map(_shown, model.get("class_names") or [])),
         "parameters": sum(map(sum, parameter_counts(config))),
-        # A folder's path is nobody's business.
-        "data": data if data and re.fullmatch(r"[\w-]+(/\w+)?", data) else None,
+        "data": metadata.get("data"),
     }
 
 
-def _front_matter(facts, metadata, own):
+def _shown(text):
+    """Text of others within ours: no marks, no comments, one line."""
+    return " ".join(str(text).replace("<!--", "&lt;!--").split())
+
+
+def _read_yaml(lines):
+    """What the user's YAML lines say; without aliases, which can explode."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent, index):
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("aliases are not read")
+            return super().compose_node(parent, index)
+
+    try:
+        said = yaml.load(lines, Loader) or {}  # noqa: S506
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise PresetError(
+            f"{CARD}: its YAML lines cannot be read: {_shown(error)}."
+        ) from error
+    if not isinstance(said, dict):
+        raise PresetError(f"{CARD}: its YAML lines are not `name: value`.")
+    return said
+
+
+def _front_matter(facts, metadata, own, said, has_notice):
     """The YAML lines: the user's `own`, and what they do not say."""
     import yaml
     from huggingface_hub import EvalResult
     from huggingface_hub import ModelCardData
 
-    try:
-        said = yaml.safe_load(own) or {}
-        if not isinstance(said, dict):
-            raise PresetError(f"{CARD}: its YAML lines are not names: values.")
-    except yaml.YAMLError as error:
-        raise PresetError(
-            f"{CARD}: its YAML lines cannot be read: {error}"
-        ) from error
     results = [
         EvalResult(
             task_type="unconditional-image-generation",
-            dataset_type=metric.get("dataset") or facts["data"] or "unknown",
-            dataset_name=metric.get("dataset") or facts["data"] or "unknown",
+            dataset_type=metric.get("dataset", "unknown"),
+            dataset_name=metric.get("dataset", "unknown"),
             dataset_split=metric.get("split"),
             metric_type=metric.get("type", "other"),
             metric_name=metric["name"],
@@ -148,21 +248,25 @@ def _front_matter(facts, metadata, own):
         )
         for metric in metadata.get("metrics", [])
     ]
+    license = metadata.get("license")
+    link = license == "other" and has_notice
     data = ModelCardData(
         library_name="keras",
         pipeline_tag="unconditional-image-generation",
-        license=metadata.get("license"),
-        license_name="see-notice"
-        if metadata.get("license") == "other"
-        else None,
-        license_link="NOTICE" if metadata.get("license") == "other" else None,
+        license=license,
+        license_name="see-notice" if link else None,
+        license_link="NOTICE" if link else None,
         tags=["keras-lapgan", "gan", "lapgan", "arxiv:1506.05751"],
-        datasets=[facts["data"]] if facts["data"] else None,
+        datasets=[_HUB_DATA[facts["data"]]]
+        if facts["data"] in _HUB_DATA
+        else None,
         model_name=facts["name"],
         eval_results=results or None,
         ignore_metadata_errors=True,
     ).to_dict()
     data.pop("model_name", None)
+    if "license" in said:
+        said = {**said, "license_name": None, "license_link": None}
     ours = {name: value for name, value in data.items() if name not in said}
     lines = yaml.safe_dump(ours, sort_keys=False, allow_unicode=True)
     if own and not own.endswith("\n"):
@@ -173,7 +277,7 @@ def _front_matter(facts, metadata, own):
 # === The text ===
 
 
-def _sections(facts, config, metadata, preset, pictures):
+def _sections(facts, metadata, preset, pictures, has_notice, license):
     height, width, channels = facts["shape"]
     kind = "class-conditional " if facts["num_classes"] else ""
     yield f"# {facts['name']}"
@@ -206,19 +310,18 @@ keras-lapgan sample {shlex.quote(preset)} --count 64 --seed 42
         "on your own data before relying on it."
     )
     yield "## Licence"
-    yield _filled(_licence(metadata))
+    yield _filled(_licence(license, has_notice))
 
 
-def _licence(metadata):
-    found = metadata.get("license")
-    if found is None:
+def _licence(license, has_notice):
+    if license is None:
         return (
             "None is stated: ask who made these weights before using them. "
             "The licence of the code of keras-lapgan does not cover them."
         )
-    where = ", see NOTICE" if found == "other" else ""
+    where = ", see NOTICE" if has_notice else ""
     return (
-        f"The weights: {found}{where}. The licence of the code of "
+        f"The weights: {_shown(license)}{where}. The licence of the code of "
         "keras-lapgan does not cover them."
     )
 
@@ -266,7 +369,7 @@ model.save_to_preset("./mine")
 
 def _training(metadata):
     lines = [
-        f"- {name.replace('_', ' ')}: {metadata[name]}"
+        f"- {name.replace('_', ' ')}: {_shown(metadata[name])}"
         for name in _TRAINING
         if metadata.get(name) is not None
     ]
@@ -276,10 +379,10 @@ def _training(metadata):
     if lines:
         yield "\n".join(lines)
     if "note" in metadata:
-        yield _filled(metadata["note"])
+        yield _filled(_shown(metadata["note"]))
     command = _command(metadata)
     if command:
-        yield f"The recipe as a command:\n\n```\n{command}\n```"
+        yield f"A command that trains by this recipe:\n\n```\n{command}\n```"
 
 
 def _command(metadata):
@@ -289,11 +392,17 @@ def _command(metadata):
     if not is_published(preset) or not metadata.get("data"):
         return None
     words = ["keras-lapgan", "train", preset]
-    for name in ("data", "split", "epochs", "batch_size", "seed"):
-        if metadata.get(name) is not None:
-            words += [f"--{name.replace('_', '-')}", str(metadata[name])]
-    if metadata.get("levels") is not None:
-        words += ["--levels", ",".join(map(str, metadata["levels"]))]
+    for name in _TRAINING:
+        value = metadata.get(name)
+        option = f"--{name.replace('_', '-')}"
+        if name == "images" or value is None or _DEFAULTS.get(name) == value:
+            continue
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{name}")
+        elif isinstance(value, list):
+            words += [option, ",".join(map(str, value))]
+        else:
+            words += [option, str(value)]
     return shlex.join(words)
 
 
@@ -312,7 +421,7 @@ def _metrics(metadata):
         if i == 0:
             yield "## Measured"
         if protocol:
-            yield _filled(f"{' '.join(protocol.split())}:")
+            yield _filled(f"{_shown(protocol)}:")
         rows = [
             f"| {_cell(m['name'])} | {_rounded(m['value'])} |" for m in metrics
         ]
@@ -320,7 +429,7 @@ def _metrics(metadata):
 
 
 def _cell(text):
-    return " ".join(text.split()).replace("|", "\\|")
+    return _shown(text).replace("|", "\\|")
 
 
 def _rounded(value):

@@ -33,6 +33,7 @@ class CIFAR10Preset(Preset):
         activations: str or list of str. The dense generator's. Defaults to
             `"relu"`.
         quick: bool. See `Preset`. Defaults to False.
+        **kwargs: `hub` and `weights_sha256`, see `Preset`.
 
     Reference:
         - Denton et al., 2015, section 4.
@@ -61,6 +62,7 @@ collected from the web and belong to their makers."""
         class_conditional=False,
         activations="relu",
         quick=False,
+        **kwargs,
     ):
         super().__init__(
             name,
@@ -69,6 +71,7 @@ collected from the web and belong to their makers."""
             parameters,
             class_names=CLASS_NAMES if class_conditional else (),
             quick=quick,
+            **kwargs,
         )
         self.filters = filters
         self.g_units = g_units

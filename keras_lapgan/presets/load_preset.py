@@ -4,6 +4,7 @@ import textwrap
 
 from keras_lapgan.presets.preset_folder import WEIGHTS
 from keras_lapgan.presets.preset_folder import check_size
+from keras_lapgan.presets.preset_folder import read_notice
 from keras_lapgan.presets.schema import check_config
 from keras_lapgan.presets.schema import check_policy
 from keras_lapgan.presets.sources import find_preset
@@ -38,23 +39,32 @@ def load_preset(
     Raises:
         PresetError: no such preset, or one that is not what it should be.
     """
+    if not isinstance(load_weights, bool):
+        raise PresetError(
+            "`load_weights` must be True or False. Received: "
+            f"load_weights={load_weights!r}"
+        )
     if dtype is not None:
-        check_policy(dtype, "`dtype`")
-    source = find_preset(preset, revision)
+        dtype = check_policy(dtype, "`dtype`")
+    source = find_preset(preset, revision, with_weights=load_weights)
     if load_weights and not source.has_weights:
         raise PresetError(_no_weights(source))
+    weights, has_optimizer = None, False
     with source.settled():
         # First, as it says what version the others are of.
         metadata = source.metadata()
         config = source.config()
         config = _changed(source, config, load_weights, dtype, overrides)
-        if not load_weights:
-            check_size(config)
-            return _build(source, config, cls)
-        weights = source.weights(config, metadata)
-        has_optimizer = metadata["has_optimizer"]
-        model = _build(source, config, cls, has_optimizer)
+        check_size(config, source.preset, load_weights)
+        if load_weights:
+            weights = source.weights(config, metadata)
+            has_optimizer = metadata["has_optimizer"]
+            notice = read_notice(source.folder)
+    model = _build(source, config, cls, has_optimizer)
+    if load_weights:
         assign_weights(model, weights, has_optimizer)
+        # What is made of these weights keeps their terms.
+        model.terms = (metadata.get("license"), notice)
     return model
 
 
@@ -87,7 +97,7 @@ def _changed(source, config, load_weights, dtype, overrides):
         )
     try:
         overrides = json.loads(json.dumps(overrides))
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise PresetError(
             f"A preset's arguments are numbers, texts and lists. {error}"
         ) from error

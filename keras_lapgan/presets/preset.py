@@ -19,6 +19,9 @@ class Preset:
             Defaults to `()`, unconditional.
         quick: bool. Train by `quick_recipe`, in batches of 64, and not by
             the paper's in batches of 128. Defaults to False.
+        hub: str or None. Where weights are that are too large for the wheel,
+            `"hf://user/name@commit"`. Defaults to None.
+        weights_sha256: str or None. Of the file there. Defaults to None.
     """
 
     #: The data set's name as `keras_lapgan.datasets.load_images` takes it.
@@ -32,10 +35,6 @@ class Preset:
     #: that lies beside them: terms of the data.
     license = "other"
     terms = None
-    #: Where weights are that are too large for the wheel: hf://user/name at a
-    #: commit, and the sha256 of the file there.
-    hub = None
-    weights_sha256 = None
     #: Of the paper's recipe.
     learning_rate = 0.02
     #: Pictures an epoch, for the learning rate's decay, which counts epochs.
@@ -49,8 +48,12 @@ class Preset:
         parameters,
         class_names=(),
         quick=False,
+        hub=None,
+        weights_sha256=None,
     ):
         self.name = name
+        self.hub = hub
+        self.weights_sha256 = weights_sha256
         self.description = description
         self.sizes = tuple(sizes)
         self.parameters = parameters

@@ -10,12 +10,14 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
+import warnings
 from pathlib import Path
 
 from keras_lapgan.presets.card import CARD
-from keras_lapgan.presets.card import PICTURES
 from keras_lapgan.presets.card import model_card
+from keras_lapgan.presets.card import read_card
 from keras_lapgan.presets.schema import check_about
 from keras_lapgan.presets.schema import check_config
 from keras_lapgan.presets.schema import check_metadata
@@ -23,6 +25,7 @@ from keras_lapgan.presets.weights_file import DTYPES
 from keras_lapgan.presets.weights_file import read_weights
 from keras_lapgan.presets.weights_file import write_weights
 from keras_lapgan.presets.weights_layout import parameter_counts
+from keras_lapgan.presets.weights_layout import resampling_numbers
 from keras_lapgan.presets.weights_layout import weights_layout
 from keras_lapgan.utils.folder_swap import swap_in
 from keras_lapgan.utils.preset_error import PresetError
@@ -32,10 +35,13 @@ FORMAT_VERSION = 2
 CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
+NOTICE = "NOTICE"
 #: More than any JSON file of this package takes.
-JSON_BYTES = 1_000_000
-#: Numbers that a model may have whose weights are nowhere to be seen.
+JSON_BYTES = 4_000_000
+#: Numbers that a model may have whose weights are nowhere to be seen, and of
+#: the matrices that enlarge and shrink.
 _MAX_NUMBERS = 200_000_000
+_MAX_RESAMPLING = 20_000_000
 
 
 # === Reading ===
@@ -71,19 +77,24 @@ def read_metadata(folder, name=None):
             f"format_version.{hint}"
         )
     if type(version) is int and version > FORMAT_VERSION:
-        wanted = metadata.get("keras_lapgan_version")
-        known = isinstance(wanted, str) and len(wanted) < 20
+        wanted = str(metadata.get("keras_lapgan_version"))
+        is_known = re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,5}){1,3}", wanted)
         raise PresetError(
             f"{name!r} has format version {version}; keras-lapgan "
-            f"{__version__} reads up to {FORMAT_VERSION}. Install a newer one: "
-            f'`pip install "keras-lapgan>={wanted}"`.'
-            if known
-            else f"{name!r} has format version {version}; keras-lapgan "
-            f"{__version__} reads up to {FORMAT_VERSION}. Install a newer one."
+            f"{__version__} reads up to {FORMAT_VERSION}. Install a newer one"
+            + (
+                f': `pip install "keras-lapgan>={wanted}"`.'
+                if is_known
+                else "."
+            )
         )
     check_metadata(metadata, f"{name!r}: {METADATA}")
     # Version 1 had float32 or float16 weights, and no optimizer's state.
-    return {"has_optimizer": False, **metadata}
+    return {
+        "has_optimizer": False,
+        **metadata,
+        "format_version": FORMAT_VERSION,
+    }
 
 
 def read_checked_weights(folder, config, metadata, name=None):
@@ -118,13 +129,34 @@ def read_checked_weights(folder, config, metadata, name=None):
     )
 
 
-def check_size(config):
-    """Refuses a model that a few lines of JSON make gigabytes of."""
+def read_notice(folder):
+    """Returns the terms of the weights, a text, or None."""
+    path = Path(folder) / NOTICE
+    try:
+        if path.is_file() and path.stat().st_size < JSON_BYTES:
+            return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        pass
+    return None
+
+
+def check_size(config, name, with_weights):
+    """Refuses a model that a few lines of JSON make gigabytes of.
+
+    Args:
+        config: dict.
+        name: str. What errors call the preset.
+        with_weights: bool. Whether its weights are there, as large as it is.
+    """
     numbers = sum(map(math.prod, weights_layout(config).values()))
-    if numbers > _MAX_NUMBERS:
+    if numbers > _MAX_NUMBERS and not with_weights:
         raise PresetError(
-            f"{CONFIG} is of a model with {numbers:,} numbers; without their "
-            f"file, at most {_MAX_NUMBERS:,} are built."
+            f"{name!r} is a model of {numbers:,} numbers; without their file, "
+            f"at most {_MAX_NUMBERS:,} are built."
+        )
+    if resampling_numbers(config) > _MAX_RESAMPLING:
+        raise PresetError(
+            f"{name!r} has a pyramid of too many large levels to be built."
         )
 
 
@@ -137,7 +169,8 @@ def read_json(path):
         )
     if path.stat().st_size > JSON_BYTES:
         raise PresetError(
-            f"{str(path)!r} is too large: {path.stat().st_size:,} bytes."
+            f"{str(path)!r} is too large: {path.stat().st_size:,} bytes, more "
+            f"than {JSON_BYTES:,}."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -196,8 +229,11 @@ def save_preset(
             f"`weights_dtype` must be one of {', '.join(DTYPES)}. "
             f"Received: weights_dtype={weights_dtype!r}"
         )
-    metadata = json.loads(json.dumps(metadata or {}))
-    check_about(metadata)
+    folder = _checked_target(folder)
+    license, notice = model.terms or (None, None)
+    metadata = checked_about(metadata)
+    if license is not None:
+        metadata.setdefault("license", license)
     config = serialized(model)
     content = {
         **metadata,
@@ -208,7 +244,6 @@ def save_preset(
         "weights_dtype": weights_dtype,
         "has_optimizer": include_optimizer,
     }
-    folder = Path(folder).resolve()
     _check_room(folder, model, include_optimizer)
 
     def write(new):
@@ -219,35 +254,72 @@ def save_preset(
         content["weights_sha256"] = sha256(weights)
         write_json(new / CONFIG, config)
         write_json(new / METADATA, content)
-        write_card(new / CARD, folder, config, content)
+        if notice and not (folder / NOTICE).exists():
+            (new / NOTICE).write_text(notice, encoding="utf-8")
+        try:
+            text = model_card(
+                config,
+                content,
+                f"./{folder.name}",
+                has_notice=bool(notice) or (folder / NOTICE).exists(),
+                previous=read_card(folder / CARD),
+            )
+        except PresetError as error:
+            # A save does not fail for it.
+            warnings.warn(f"{error} It stays as it is.", stacklevel=3)
+        else:
+            (new / CARD).write_bytes(text.encode("utf-8"))
 
     swap_in(folder, write)
 
 
-def write_json(path, content):
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def _checked_target(folder):
+    """The folder to save to, if that cannot be a mistake."""
+    text = os.fspath(folder)
+    if not text.strip() or text.startswith(("hf://", "http://", "https://")):
+        raise PresetError(
+            "A preset is saved to a folder; `keras_lapgan.upload_preset` then "
+            f"brings that to the Hub. Received: folder={text!r}"
+        )
+    folder = Path(folder).resolve()
+    if (folder / CONFIG).is_file() and not is_preset_folder(folder):
+        raise PresetError(
+            f"{text!r} holds a {CONFIG} of something else, which would be "
+            "replaced. Choose another folder."
+        )
+    return folder
 
 
-def write_card(path, folder, config, metadata, preset=None):
-    """Writes the card of what is in `folder`, with what is its user's.
+def is_preset_folder(folder):
+    """Whether a folder's metadata look like a preset's, damaged ones too."""
+    try:
+        return "format_version" in read_json(Path(folder) / METADATA)
+    except PresetError:
+        return (Path(folder) / METADATA).is_file()
 
-    Args:
-        path: `pathlib.Path`. Where to write it.
-        folder: `pathlib.Path`. Where its pictures and the card before are.
-        config: dict.
-        metadata: dict.
-        preset: str or None. What `from_preset` takes; None is the folder.
+
+def checked_about(metadata):
+    """Returns what is known of a model as plain data.
+
+    Raises:
+        PresetError: an entry is unknown or of another kind.
     """
-    previous = None
-    if (folder / CARD).is_file():
-        previous = (folder / CARD).read_text(encoding="utf-8", errors="replace")
-    text = model_card(
-        config,
-        metadata,
-        preset or f"./{folder.name}",
-        [name for name in PICTURES if (folder / name).is_file()],
-        previous,
-    )
+    if metadata is not None and not isinstance(metadata, dict):
+        raise PresetError(
+            f"`metadata` must be a dict. Received: metadata={metadata!r}"
+        )
+    try:
+        metadata = json.loads(json.dumps(metadata or {}))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PresetError(
+            f"`metadata` must be made of texts, numbers and lists. {error}"
+        ) from error
+    check_about(metadata)
+    return metadata
+
+
+def write_json(path, content):
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8")
 
 
@@ -265,11 +337,17 @@ def serialized(model):
         check_config(config, "the model's config")
     except PresetError as error:
         raise PresetError(
-            "A preset holds only networks of `keras_lapgan.networks`, "
-            "optimizers of Keras and `DampedSGD`, so that nothing in it can "
-            "run code. Keep this model with `model.save('model.keras')`. "
-            f"{error}"
+            f"A preset cannot hold this model: {error} A preset takes only "
+            "networks of `keras_lapgan.networks`, optimizers of Keras and "
+            "`DampedSGD`, so that nothing in it can run code; "
+            "`model.save('model.keras')` keeps any model."
         ) from error
+    size = len(json.dumps(config, indent=1, ensure_ascii=False).encode())
+    if size > JSON_BYTES:
+        raise PresetError(
+            f"A preset cannot hold this model: its config has {size:,} bytes, "
+            f"more than {JSON_BYTES:,}. Shorten the names of its classes."
+        )
     return config
 
 
@@ -278,6 +356,11 @@ def _make_portable(config):
 
     On torch, Keras writes the names of its own classes for torch.
     """
+    inner = config.get("config")
+    levels = inner.get("levels") if isinstance(inner, dict) else None
+    for level in levels if isinstance(levels, list) else []:
+        if isinstance(level, dict):
+            _make_portable({**level, "config": None})
     recipe = config.get("compile_config")
     if not isinstance(recipe, dict):
         return

@@ -39,6 +39,7 @@ class ScenesPreset(LSUNPreset):
         filters: int or None. Planes of the paper's convolutional pairs,
             trained by the quick recipe; None takes the LSUN networks.
             Defaults to None.
+        **kwargs: `hub` and `weights_sha256`, see `Preset`.
     """
 
     normalization = "per_channel"
@@ -50,7 +51,9 @@ pictures belong to their photographers. Use these weights for no other
 purpose."""
     epoch_images = 12_000
 
-    def __init__(self, name, description, sizes, parameters, filters=None):
+    def __init__(
+        self, name, description, sizes, parameters, filters=None, **kwargs
+    ):
         super().__init__(
             name,
             description,
@@ -59,6 +62,7 @@ purpose."""
             data="tiny_imagenet_scenes",
             class_names=CLASS_NAMES,
             quick=filters is not None,
+            **kwargs,
         )
         self.filters = filters
 

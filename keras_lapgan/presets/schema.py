@@ -9,6 +9,7 @@ A check is a function of a value and of the place where it stands.
 
 import re
 import reprlib
+import unicodedata
 
 from keras_lapgan.utils.preset_error import PresetError
 
@@ -58,16 +59,18 @@ def _number(low=-1e12, high=1e12):
     return check
 
 
-def _text(length=200, pattern=None):
+def _text(length=200, pattern=None, kind=None, several_lines=False):
     def check(value, where):
-        if (
-            not isinstance(value, str)
-            or len(value) > length
-            or not all(c.isprintable() or c in "\n\t" for c in value)
-        ):
+        if not isinstance(value, str) or len(value) > length:
             _refuse(where, f"a text of at most {length} characters", value)
+        if any(
+            unicodedata.category(c) in ("Cc", "Cs")
+            and not (several_lines and c == "\n")
+            for c in value
+        ):
+            _refuse(where, "a text without control characters", value)
         if pattern and not re.fullmatch(pattern, value):
-            _refuse(where, f"a text like {pattern}", value)
+            _refuse(where, kind or f"a text like {pattern}", value)
 
     return check
 
@@ -181,7 +184,8 @@ def _policy(value, where):
 
 
 def check_policy(dtype, where):
-    """Checks a dtype policy's name."""
+    """Checks a dtype policy's name, and returns it."""
+    dtype = getattr(dtype, "name", dtype)
     if dtype in ("float16", "mixed_float16"):
         raise PresetError(
             f"{where}: float16 needs scaled losses, which two optimizers in "
@@ -189,12 +193,16 @@ def check_policy(dtype, where):
             f"Received: dtype={dtype!r}"
         )
     _one_of(*_POLICIES)(dtype, where)
+    return dtype
 
 
 # A name is a part of paths; those of levels and networks are TensorFlow
 # scopes.
-_name = _text(pattern=r"[^/\n\t]+")
-_scope = _text(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_name = _text(pattern=r"[^/\s]([^/]*[^/\s])?", kind="a name without /")
+_scope = _text(
+    pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    kind="a name of letters, digits, _, . and -",
+)
 _any_object = {
     "name": _name,
     "trainable": _boolean,
@@ -347,10 +355,10 @@ _compile_config = _record(
 
 # === Networks and model ===
 
-_side = _integer(1, 4096)
+_side = _integer(1, 1024)
 _size = _list_or(_side, low=2, high=2)
 _width = _integer(1, 65_536)
-_classes = _integer(0, 100_000)
+_classes = _integer(0, 10_000)
 _network = {
     **_any_object,
     "name": _scope,
@@ -415,7 +423,7 @@ _level = _object(
     optional={"compile_config": _compile_config},
 )
 _resampling = _one_of("area", "linear", "burt", "replicate")
-_class_names = _list(_text(), high=100_000)
+_class_names = _list(_text(), high=10_000)
 _model = _object(
     {
         "LAPGAN": _record(
@@ -449,7 +457,7 @@ def check_config(config, where="config.json"):
 
 # === Metadata ===
 
-_version = _text(50, r"[\w.+-]+")
+_version = _text(50, r"[\w.+-]+", "a version")
 _METRIC = {
     "name": _text(),
     "value": _number(),
@@ -460,9 +468,9 @@ _METRIC = {
 }
 #: What training leaves in `metadata.json`.
 TRAINING = {
-    "preset": _text(1000),
-    "data": _or_none(_text(1000)),
-    "split": _or_none(_text()),
+    "preset": _text(5000),
+    "data": _or_none(_text(5000)),
+    "split": _or_none(_text(1000)),
     "images": _integer(0, 10**12),
     "batch_size": _integer(1, 10**9),
     "steps_per_epoch": _or_none(_integer(1, 10**12)),
@@ -478,8 +486,10 @@ TRAINING = {
 }
 #: What else somebody may say about a model.
 ABOUT = {
-    "license": _text(60, r"[a-z0-9.-]+"),
-    "note": _text(5000),
+    "license": _text(
+        60, r"[a-z0-9.-]+", "a licence as the Hub calls it, mit or cc-by-4.0"
+    ),
+    "note": _text(5000, several_lines=True),
     "metrics": _list(
         _record({"name": _METRIC["name"], "value": _METRIC["value"]}, _METRIC),
         high=200,

@@ -1,6 +1,7 @@
 """Where the presets that people name are found."""
 
 import contextlib
+import math
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from keras_lapgan.hub.hub_uri import HubUri
 from keras_lapgan.presets.preset_folder import CONFIG
 from keras_lapgan.presets.preset_folder import JSON_BYTES
 from keras_lapgan.presets.preset_folder import METADATA
+from keras_lapgan.presets.preset_folder import NOTICE
 from keras_lapgan.presets.preset_folder import WEIGHTS
 from keras_lapgan.presets.preset_folder import read_checked_weights
 from keras_lapgan.presets.preset_folder import read_config
@@ -17,6 +19,7 @@ from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.registry import get_preset
 from keras_lapgan.presets.registry import is_published
 from keras_lapgan.presets.registry import published_folder
+from keras_lapgan.presets.weights_layout import weights_layout
 from keras_lapgan.utils.folder_swap import settled
 from keras_lapgan.utils.preset_error import PresetError
 
@@ -74,7 +77,7 @@ class Source:
         return read_metadata(self.folder, self.preset)
 
 
-def find_preset(preset, revision=None):
+def find_preset(preset, revision=None, with_weights=True):
     """Finds what somebody calls a preset; what is on the Hub is downloaded.
 
     Args:
@@ -82,7 +85,9 @@ def find_preset(preset, revision=None):
             name in the current directory (`./name` or a `Path` is the folder);
             a folder; `hf://user/name`, `hf://user/name@revision`, or the
             repository's web address.
-        revision: str or None. A branch, tag or commit on the Hub.
+        revision: str or None. A branch, tag or commit on the Hub. Defaults to
+            None.
+        with_weights: bool. Whether they are needed. Defaults to True.
 
     Returns:
         A `Source`.
@@ -97,16 +102,17 @@ def find_preset(preset, revision=None):
         )
     if HubUri.is_one(preset):
         uri = HubUri.parse(preset, revision)
-        return Source(preset, f"the Hub, {uri.address}", _downloaded(uri))
+        folder = _downloaded(uri, with_weights)
+        return Source(preset, f"the Hub, {uri.address}", folder)
     if revision is not None:
         raise PresetError(
             "`revision` is for presets on the Hub, hf://user/name. "
             f"Received: preset={str(preset)!r}, revision={revision!r}"
         )
     if is_published(preset):
-        return _find_published(preset)
+        return _find_published(preset, with_weights)
     folder = Path(preset)
-    if folder.is_dir():
+    if os.path.isdir(folder):
         found = Source(preset, f"the folder {str(folder)!r}", folder)
         # A first save may have been interrupted.
         with found.settled():
@@ -123,18 +129,18 @@ def find_preset(preset, revision=None):
         )
     if os.sep in text or text.startswith("."):
         raise PresetError(f"There is no folder {text!r}.")
-    return _find_published(text)
+    return _find_published(text, with_weights)
 
 
-def _find_published(name):
+def _find_published(name, with_weights):
     published = get_preset(name)
     folder = published_folder(name)
     origin = "this package"
-    if folder is None and published.hub is not None:
+    if folder is None and published.hub is not None and with_weights:
         uri = HubUri.parse(published.hub)
         origin = f"the Hub, {uri.address}"
-        folder = _downloaded(uri)
-        found = read_metadata(folder)["weights_sha256"]
+        folder = _downloaded(uri, with_weights)
+        found = read_metadata(folder, name)["weights_sha256"]
         if found != published.weights_sha256:
             raise PresetError(
                 f"The weights of {name!r} at {uri} are not those that this "
@@ -144,7 +150,17 @@ def _find_published(name):
     return Source(name, origin, folder, published)
 
 
-def _downloaded(uri):
-    return download(
-        uri, {CONFIG: JSON_BYTES, METADATA: JSON_BYTES, WEIGHTS: None}
-    )
+def _downloaded(uri, with_weights):
+    """The folder in the Hub's cache; its weights once their size is known."""
+    small = {CONFIG: JSON_BYTES, METADATA: JSON_BYTES, NOTICE: JSON_BYTES}
+    must_have = [WEIGHTS] if with_weights else []
+    folder = download(uri, small, optional=[NOTICE], must_have=must_have)
+    if with_weights:
+        config = read_config(folder, uri)
+        metadata = read_metadata(folder, uri)
+        numbers = sum(map(math.prod, weights_layout(config).values()))
+        # At most 8 bytes each; an optimizer keeps two or three of each more.
+        limit = 8 * numbers * (5 if metadata["has_optimizer"] else 1) + 10**6
+        # Of the same commit, wherever the branch is by now.
+        download(HubUri(uri.repo, folder.name), {WEIGHTS: limit})
+    return folder

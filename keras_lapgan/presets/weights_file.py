@@ -107,9 +107,10 @@ def _is_of_a_network(name):
 def _is_finite(value):
     import numpy as np
 
-    return value.dtype.kind in "iu" or bool(
-        np.isfinite(value.astype("float32", copy=False)).all()
-    )
+    if value.dtype.kind in "iu":
+        return True
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(value.astype("float32", copy=False)).all())
 
 
 # === Reading ===

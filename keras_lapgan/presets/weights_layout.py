@@ -3,6 +3,7 @@
 The paths are Keras': classes in snake case, numbered where there are several.
 """
 
+import itertools
 import math
 
 from keras_lapgan.utils.preset_error import PresetError
@@ -52,6 +53,22 @@ def parameter_counts(config):
         )
         for level in config["config"]["levels"]
     ]
+
+
+def resampling_numbers(config):
+    """Counts the numbers of the matrices between a pyramid's levels."""
+    levels = config["config"]["levels"]
+    sizes = [
+        _pair(level["config"]["generator"]["config"]["size"])
+        for level in levels
+    ]
+    sizes.insert(0, _pair(config["config"].get("source_size") or sizes[0]))
+    # Down and up.
+    return 2 * sum(
+        a * b
+        for finer, coarser in itertools.pairwise(sizes)
+        for a, b in zip(finer, coarser, strict=True)
+    )
 
 
 def network_layout(network):

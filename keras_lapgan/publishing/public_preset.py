@@ -1,69 +1,102 @@
-import os
 import re
 import shutil
 from pathlib import Path
 from pathlib import PureWindowsPath
 
 from keras_lapgan.presets.card import CARD
-from keras_lapgan.presets.card import is_generated
+from keras_lapgan.presets.card import PICTURES
+from keras_lapgan.presets.card import is_ours_alone
+from keras_lapgan.presets.card import model_card
+from keras_lapgan.presets.card import read_card
 from keras_lapgan.presets.preset_folder import CONFIG
 from keras_lapgan.presets.preset_folder import METADATA
+from keras_lapgan.presets.preset_folder import NOTICE
 from keras_lapgan.presets.preset_folder import WEIGHTS
 from keras_lapgan.presets.preset_folder import read_checked_weights
 from keras_lapgan.presets.preset_folder import read_config
 from keras_lapgan.presets.preset_folder import read_metadata
-from keras_lapgan.presets.preset_folder import write_card
 from keras_lapgan.presets.preset_folder import write_json
+from keras_lapgan.presets.registry import is_published
+from keras_lapgan.presets.registry import list_presets
+from keras_lapgan.presets.schema import ABOUT
+from keras_lapgan.presets.schema import TRAINING
 from keras_lapgan.utils.folder_swap import settled
 from keras_lapgan.utils.image_grid import image_grid
 from keras_lapgan.utils.image_grid import save_png
 from keras_lapgan.utils.image_grid import stage_strip
 from keras_lapgan.utils.preset_error import PresetError
 
-#: Of a folder, what else goes public with the preset.
-EXTRAS = ("NOTICE", "LICENSE", "log.csv", "curves.png")
-GRID, STRIP = "grid.png", "strip.png"
+#: Of a folder, what else goes public with the model.
+EXTRAS = (NOTICE, "LICENSE", "log.csv", "curves.png")
 _SEED = 42
 
 
-def public_preset(folder, target, preset, previous_card=None):
+def public_preset(folder, target, preset, card=None):
     """Copies what of a preset folder is for everybody.
 
-    That is the model, its card with a grid and a strip of samples, its log
-    and notices: no checkpoints, and no paths of the machine that trained it.
+    That is the model without optimizers, a card with a grid and a strip of
+    samples, its log and notices: no checkpoints, and no paths of the machine
+    that trained it.
 
     Args:
         folder: path of a preset folder, a run's too.
         target: path of an empty folder.
         preset: str. What `from_preset` will take: it stands in the card.
-        previous_card: str or None. A card to renew where the one in `folder`
-            has nothing of its user's.
+        card: str or None. The card that is public already, to be renewed,
+            unless it is generated and the one in `folder` is not.
 
     Raises:
-        PresetError: `folder` is no preset, or has no weights.
+        PresetError: `folder` is no preset, has no weights, or links to files
+            that may be private.
     """
+    from keras_lapgan.models.lapgan import LAPGAN
+
     folder, target = Path(folder), Path(target)
     with settled(folder):
         metadata, config = read_metadata(folder), read_config(folder)
         if not (folder / WEIGHTS).is_file():
             raise PresetError(f"{str(folder)!r} has no {WEIGHTS}: train it.")
         read_checked_weights(folder, config, metadata)
-        for name in (WEIGHTS, GRID, STRIP, *EXTRAS):
-            if (folder / name).is_file():
-                shutil.copy(folder / name, target / name)
-        card = folder / CARD
-        if card.is_file() and not is_generated(card):
-            shutil.copy(card, target / CARD)
-        elif previous_card:
-            (target / CARD).write_text(previous_card, encoding="utf-8")
+        for name in (WEIGHTS, *EXTRAS):
+            file = folder / name
+            if name in EXTRAS and file.is_symlink():
+                raise PresetError(
+                    f"{str(file)!r} is a link: what it leads to may be "
+                    "private. Put the file itself there, or remove it."
+                )
+            if file.is_file():
+                shutil.copyfile(file, target / name)
+        own = read_card(folder / CARD)
     metadata = without_paths(metadata)
     write_json(target / CONFIG, config)
     write_json(target / METADATA, metadata)
-    if not ((target / GRID).is_file() and (target / STRIP).is_file()):
-        from keras_lapgan.models.lapgan import LAPGAN
+    model = LAPGAN.from_preset(target)
+    if metadata["has_optimizer"]:
+        known = {**TRAINING, **ABOUT}
+        model.save_to_preset(
+            target,
+            metadata={k: v for k, v in metadata.items() if k in known},
+            weights_dtype=metadata.get("weights_dtype", "float32"),
+        )
+        metadata = read_metadata(target)
+    draw_pictures(model, target)
+    if own is not None and not is_ours_alone(own):
+        if card is None or is_ours_alone(card):
+            card = own
+    write_card(target, config, metadata, preset, card)
 
-        draw_pictures(LAPGAN.from_preset(target), target)
-    write_card(target / CARD, target, config, metadata, preset)
+
+def write_card(folder, config, metadata, preset, previous):
+    """Writes the card of a folder whose other files are all there."""
+    text = model_card(
+        config,
+        metadata,
+        preset,
+        [name for name in PICTURES if (folder / name).is_file()],
+        has_notice=(folder / NOTICE).is_file(),
+        previous=previous,
+    )
+    (folder / CARD).write_bytes(text.encode("utf-8"))
 
 
 def draw_pictures(model, folder):
@@ -75,20 +108,19 @@ def draw_pictures(model, folder):
         8 * columns, labels=labels, seed=_SEED, return_pyramid=True
     )
     scale = max(1, 56 // stages[0].shape[1])
-    save_png(folder / GRID, image_grid(stages[0], columns, scale))
-    save_png(folder / STRIP, stage_strip([stage[:8] for stage in stages]))
+    save_png(folder / "grid.png", image_grid(stages[0], columns, scale))
+    strip = stage_strip([stage[:8] for stage in stages])
+    save_png(folder / "strip.png", strip)
 
 
 def without_paths(metadata):
-    """Metadata in which folders of this machine are only names."""
+    """Metadata in which what may be a path of this machine is only a name."""
     metadata = dict(metadata)
+    known = {published.data for published in list_presets().values()}
     for name in ("data", "preset"):
         text = metadata.get(name)
-        is_path = text and (
-            os.path.isabs(os.path.expanduser(text))
-            or not re.fullmatch(r"(hf://)?[\w.@:-]+(/[\w.@:-]+)*", text)
-            or text.startswith(".")
-        )
-        if is_path:
+        if text is None or text in known or is_published(text):
+            continue
+        if not re.fullmatch(r"hf://[\w.-]+/[\w.-]+(@[\w./+-]+)?", text):
             metadata[name] = PureWindowsPath(text).name or name
     return metadata

@@ -5,6 +5,7 @@ from pathlib import Path
 from keras_lapgan.hub.hub_repository import HubRepository
 from keras_lapgan.hub.hub_uri import HubUri
 from keras_lapgan.presets.card import CARD
+from keras_lapgan.presets.card import card_text
 from keras_lapgan.presets.preset_folder import METADATA
 from keras_lapgan.publishing.public_preset import public_preset
 from keras_lapgan.utils.preset_error import PresetError
@@ -58,6 +59,10 @@ def upload_preset(
     keras_lapgan.upload_preset("hf://me/mine", "./mine")
     ```
     """
+    if not HubUri.is_one(str(uri)):
+        raise PresetError(
+            f"An upload goes to hf://user/name. Received: uri={str(uri)!r}"
+        )
     uri = HubUri.parse(str(uri), revision)
     if create_pr and uri.revision not in (None, "main"):
         raise PresetError(
@@ -70,14 +75,16 @@ def upload_preset(
     repository = HubRepository(uri, token)
     files = repository.files()
     _check_purpose(repository, files or [])
-    card = repository.read(CARD) if CARD in (files or []) else None
+    card = None
+    if CARD in (files or []):
+        card = card_text(repository.read(CARD), f"{uri.repo}/{CARD}")
     with tempfile.TemporaryDirectory() as staging:
         public_preset(folder, staging, f"hf://{uri.repo}", card)
         if not create_pr or files is None:
             repository.make(private)
         return repository.commit(
             staging,
-            commit_message or f"Upload {folder.resolve().name}",
+            commit_message or "Upload with keras-lapgan",
             create_pr,
         )
 
@@ -91,10 +98,10 @@ def _check_purpose(repository, files):
         try:
             if "format_version" in json.loads(repository.read(METADATA)):
                 return
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             pass
     raise PresetError(
         f"{repository.uri.repo} holds something else than a preset of "
-        f"keras-lapgan: {', '.join(others[:3])}. Choose another name; nothing "
-        "was uploaded."
+        f"keras-lapgan: {', '.join(map(repr, others[:3]))}. Choose another "
+        "name; nothing was uploaded."
     )

@@ -2,13 +2,17 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 #: Where the new files are written, and where they only wait to be moved.
 _NEW, _READY = ".keras_lapgan_new", ".keras_lapgan_ready"
+#: Seconds to wait for another process' swap, and for its reading.
+_PATIENCE = 60
 
 
 def swap_in(folder, write):
@@ -42,6 +46,8 @@ def swap_in(folder, write):
             exchange = beside and not is_new and _made_alike(folder, new)
             write(new)
             for file in new.iterdir():
+                if (folder / file.name).is_file():
+                    shutil.copymode(folder / file.name, file)
                 _sync(file)
             others = _keep_others(folder, new) if exchange else []
             _sync(new)
@@ -50,6 +56,7 @@ def swap_in(folder, write):
                 _sync(folder.parent)
             elif exchange and _exchange(folder, new):
                 _sync(folder.parent)
+                _bring_back(new, folder)
             else:
                 for other in others:
                     other.unlink()
@@ -73,7 +80,7 @@ def settled(folder):
     folder = Path(folder).resolve()
     while True:
         with _locked(folder, shared=True):
-            if not (folder / _READY).is_dir():
+            if not _is_ready(folder):
                 yield
                 return
         with _locked(folder):
@@ -81,19 +88,37 @@ def settled(folder):
 
 
 def _finish(folder):
-    if (folder / _READY).is_dir():
+    if _is_ready(folder):
         _move_in(folder)
+    else:
+        _remove(folder / _READY)
     _remove_unfinished(folder)
+
+
+def _is_ready(folder):
+    """Whether files are left to be moved: our own, not those of a link."""
+    ready = folder / _READY
+    return ready.is_dir() and not ready.is_symlink()
 
 
 def _remove_unfinished(folder):
     for rest in (_beside(folder), folder / _NEW):
-        shutil.rmtree(rest, ignore_errors=True)
+        _remove(rest)
+
+
+def _remove(path):
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _move_in(folder):
     ready = folder / _READY
-    for file in sorted(ready.iterdir()):
+    files = sorted(ready.iterdir())
+    for file in files:
+        if file.is_symlink() or not file.is_file():
+            raise OSError(errno.EINVAL, "this is no file of a save", str(file))
+    for file in files:
         os.replace(file, folder / file.name)
     _sync(folder)
     shutil.rmtree(ready)
@@ -151,6 +176,14 @@ def _keep_others(folder, new):
     return others
 
 
+def _bring_back(old, folder):
+    """Moves back what came into a folder while it was exchanged."""
+    for entry in old.iterdir():
+        if not os.path.lexists(folder / entry.name):
+            with contextlib.suppress(OSError):
+                os.rename(entry, folder / entry.name)
+
+
 def _exchange(one, other):
     """Exchanges the names of two folders; False where that is impossible."""
     a, b = (ctypes.c_char_p(os.fsencode(path)) for path in (one, other))
@@ -184,7 +217,8 @@ def _sync(path):
 def _locked(folder, shared=False):
     """Holds the lock of swaps beside `folder`, where the system has locks.
 
-    The system frees it when the process ends, however that happens.
+    The system frees it when the process ends, however that happens. A reader
+    does not wait for ever: what it then reads it has to check anyway.
     """
     try:
         import fcntl
@@ -194,8 +228,26 @@ def _locked(folder, shared=False):
         yield
         return
     try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(handle, how)
+            except BlockingIOError:
+                if time.monotonic() < end:
+                    time.sleep(0.02)
+                    continue
+                if not shared:
+                    raise OSError(
+                        errno.EAGAIN,
+                        "another process has been working there for "
+                        f"{_PATIENCE} seconds",
+                        str(folder),
+                    ) from None
+            except OSError:
+                # A file system without locks.
+                pass
+            break
         yield
     finally:
         # A process forked meanwhile has the handle too, and with it the lock.

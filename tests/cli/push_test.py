@@ -35,7 +35,12 @@ def test_options(run, trained, hub):
     assert hub.repos["alice/mine"].private
     assert "config.json" in hub.files("alice/mine", revision="v1")
     result = run("push", "a", f"{hub.url}/alice/mine", "--create-pr")
-    assert result.stdout.startswith(f"{hub.url}/alice/mine/discussions/1\n")
+    link, load = result.stdout.splitlines()
+    assert link == f"{hub.url}/alice/mine/discussions/1"
+    assert load.endswith('("hf://alice/mine@refs/pr/1")')
+    run("push", "a", "hf://alice/mine")
+    result = run("push", "a", "hf://alice/mine", "--create-pr")
+    assert result.stdout == "Nothing has changed: no pull request was made.\n"
 
 
 def test_a_dry_run_sends_nothing(run, trained, hub):

@@ -9,6 +9,8 @@ from keras_lapgan import PresetError
 from keras_lapgan.presets import save_preset
 from keras_lapgan.presets.card import is_generated
 from keras_lapgan.presets.card import model_card
+from keras_lapgan.presets.preset_folder import read_metadata
+from keras_lapgan.presets.preset_folder import serialized
 
 METADATA = {
     "preset": "lapgan_cifar10_small",
@@ -57,8 +59,9 @@ def test_what_the_hub_reads(model, tmp_path):
         "lapgan",
         "arxiv:1506.05751",
     ]
-    assert facts["datasets"] == ["cifar10"]
-    assert (facts["license"], facts["license_link"]) == ("other", "NOTICE")
+    assert facts["datasets"] == ["uoft-cs/cifar10"]
+    # A link to what is not there would be dead.
+    assert facts["license"] == "other" and "license_link" not in facts
     first, second = (
         result["metrics"][0] for result in facts["model-index"][0]["results"]
     )
@@ -83,7 +86,7 @@ def test_what_people_read(model, tmp_path):
         "n = 3000, floor 13.0:\n\n| what | value |\n|---|---|\n"
         "| Frechet distance \\| Lite0 | 41.25 |\n",
         "| Recall | 0.0312 |",
-        "The weights: other, see NOTICE.",
+        "The weights: other. The licence",
         "## Limits and intended use",
     ):
         assert text in card
@@ -166,9 +169,103 @@ def test_yaml_that_cannot_be_read_is_told(model, tmp_path):
     card = tmp_path / "README.md"
     card.write_text(read(tmp_path).replace("---\n", "---\na: [\n", 1))
     before = card.read_text()
-    with pytest.raises(PresetError, match="YAML lines cannot be read"):
-        save_preset(model, tmp_path)
+    # Whoever saves would lose more than a card.
+    with pytest.warns(UserWarning, match="YAML lines cannot be read.*stays"):
+        save_preset(model, tmp_path, {"epochs": 7})
     assert card.read_text() == before
+    assert read_metadata(tmp_path)["epochs"] == 7
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+        "date: 2020-99-99\n",
+        "[" * 5000 + "\n",
+        "- a\n",
+        "? [1, 2]\n: b\n",
+    ],
+)
+def test_yaml_that_is_too_clever(model, lines):
+    previous = f"---\n{lines}---\n"
+    with pytest.raises(PresetError, match="YAML lines"):
+        model_card(serialized(model), {}, "x", previous=previous)
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ("Grüße".encode("latin-1"), "is not UTF-8"),
+        (b"<!-- keras-lapgan: begin -->\n" * 7000, "too large: 203,000"),
+    ],
+)
+def test_a_card_that_cannot_be_renewed_stays(model, tmp_path, data, message):
+    (tmp_path / "README.md").write_bytes(data)
+    with pytest.warns(UserWarning, match=message):
+        save_preset(model, tmp_path)
+    assert (tmp_path / "README.md").read_bytes() == data
+
+
+def test_a_card_that_is_a_link_stays_one(model, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "README.md").symlink_to(tmp_path / "secret")
+    with pytest.warns(UserWarning, match="is a link"):
+        save_preset(model, folder)
+    assert (folder / "README.md").is_symlink()
+
+
+def test_many_begins_take_no_time(model):
+    previous = "<!-- keras-lapgan: begin -->\n" * 6000
+    assert model_card(serialized(model), {}, "x", previous=previous) == previous
+
+
+def test_line_ends_stay(model):
+    config = serialized(model)
+    card = model_card(config, {}, "x") + "\nMine.\n"
+    windows = card.replace("\n", "\r\n")
+    again = model_card(config, {"epochs": 2}, "x", previous=windows)
+    assert again.endswith("\r\nMine.\r\n")
+    assert again.count("\n") == again.count("\r\n")
+
+
+def test_yaml_alone_gets_the_rest(model):
+    previous = "---\nlicense: mit\n---\n"
+    card = model_card(serialized(model), {}, "x", previous=previous)
+    facts = front(card)
+    assert facts["license"] == "mit" and facts["library_name"] == "keras"
+    assert "The weights: mit." in card
+
+
+def test_marks_in_what_others_wrote(model):
+    config, note = serialized(model), "a <!-- keras-lapgan: end --> b"
+    card = model_card(config, {"note": note}, "x")
+    assert model_card(config, {"note": note}, "x", previous=card) == card
+
+
+def test_a_command_says_all_that_a_step_depends_on(model):
+    metadata = {
+        "preset": "gan_cifar10",
+        "data": "cifar10",
+        "steps_per_epoch": 7,
+        "precision": "bfloat16",
+        "flip": True,
+        "crop": "center",
+        "resize": "none",
+        "levels": [0],
+    }
+    card = model_card(serialized(model), metadata, "x")
+    assert (
+        "keras-lapgan train gan_cifar10 --data cifar10 --steps-per-epoch 7 "
+        "--levels 0 --precision bfloat16 --flip --crop center --resize none\n"
+        in card
+    )
+
+
+def test_its_title_is_the_repository_s_name(model):
+    card = model_card(serialized(model), {}, "hf://me/cats")
+    assert "\n# cats\n" in card
 
 
 def test_the_marks_of_older_cards(model, tmp_path):
@@ -186,8 +283,6 @@ def test_what_is_no_card_of_ours(tmp_path):
 
 
 def test_pictures_beside_it(model):
-    from keras_lapgan.presets.preset_folder import serialized
-
     card = model_card(
         serialized(model), {}, "hf://me/mine", ["grid.png", "strip.png"]
     )

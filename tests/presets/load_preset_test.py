@@ -61,6 +61,24 @@ def test_a_few_lines_are_not_made_gigabytes_of(saved):
         LAPGAN.from_preset(folder)
 
 
+def test_a_pyramid_of_large_levels_is_not_built(tiny, saved):
+    _, folder = saved
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    first, last = config["config"]["levels"]
+    levels = []
+    for k in range(16):
+        level = json.loads(json.dumps(first if k < 15 else last))
+        level["config"]["index"] = k
+        for role in ("generator", "discriminator"):
+            level["config"][role]["config"]["size"] = [1024 - k, 4]
+        levels.append(level)
+    config["config"] |= {"levels": levels, "source_size": None}
+    path.write_text(json.dumps(config))
+    with pytest.raises(PresetError, match="too many large levels"):
+        LAPGAN.from_preset(folder, load_weights=False)
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -91,6 +109,8 @@ def test_changes_that_weights_allow(tiny, saved, override):
         ({"class_names": ["a"]}, "must name 3 classes"),
         ({"source_size": 4}, "must not be smaller"),
         ({"name": object()}, "numbers, texts and lists"),
+        ({"name": " "}, "config.name must be a name"),
+        ({"load_weights": "no"}, "must be True or False"),
     ],
 )
 def test_changes_that_are_refused(saved, override, message):

@@ -125,7 +125,9 @@ def test_a_network_of_one_s_own_is_refused(tiny, tmp_path):
         pass
 
     model = LAPGAN([LAPGANLevel(networks.DenseGenerator(4), Own(4))])
-    with pytest.raises(PresetError, match=r"model.save\('model.keras'\).*Own"):
+    with pytest.raises(
+        PresetError, match=r"'Own' A preset takes only.*model.save"
+    ):
         model.save_to_preset(tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
 
@@ -186,7 +188,65 @@ def test_other_files_stay(saved):
     model.save_to_preset(folder)
     assert (folder / "grid.png").read_bytes() == b"picture"
     assert (folder / "checkpoint" / "a").read_text() == "state"
-    assert "![Samples](grid.png)" in (folder / "README.md").read_text()
+    # They may be another model's.
+    assert "grid.png" not in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("folder", ["hf://me/mine", "https://hf.co/a/b", ""])
+def test_what_is_no_folder(tiny, tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PresetError, match="upload_preset.*Received: folder="):
+        tiny.model().save_to_preset(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_config_of_something_else_is_not_replaced(tiny, tmp_path):
+    (tmp_path / "config.json").write_text('{"port": 80}')
+    (tmp_path / "metadata.json").write_text('{"author": "me"}')
+    before = content(tmp_path)
+    with pytest.raises(PresetError, match="of something else.*Choose another"):
+        tiny.model().save_to_preset(tmp_path)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("metadata", [[1], {"epochs": object()}, {"note": 3}])
+def test_metadata_that_are_none(tiny, tmp_path, metadata):
+    with pytest.raises(PresetError, match="`metadata`"):
+        tiny.model().save_to_preset(tmp_path / "mine", metadata=metadata)
+
+
+def test_a_config_too_large_to_be_read_is_not_saved(tiny, tmp_path):
+    from keras_lapgan import LAPGANLevel
+    from keras_lapgan import networks
+
+    pair = (
+        networks.DenseGenerator(2, hidden_units=(2,), num_classes=10_000),
+        networks.DenseDiscriminator(2, hidden_units=(2,), num_classes=10_000),
+    )
+    names = [f"{i:0200d}" for i in range(10_000)]
+    model = LAPGAN([LAPGANLevel(*pair)], class_names=names)
+    model.save_to_preset(tmp_path / "mine")
+    assert LAPGAN.from_preset(tmp_path / "mine").class_names == names
+    model.class_names = [3 * name for name in names]
+    with pytest.raises(PresetError, match="cannot hold this model"):
+        model.save_to_preset(tmp_path / "mine")
+
+
+def test_terms_go_along(tiny, saved, tmp_path):
+    model, folder = saved
+    model.save_to_preset(folder, metadata={"license": "other"})
+    (folder / "NOTICE").write_text("Mine: ask first.")
+    copy = LAPGAN.from_preset(folder)
+    copy.save_to_preset(tmp_path / "copy")
+    assert read_metadata(tmp_path / "copy")["license"] == "other"
+    assert (tmp_path / "copy" / "NOTICE").read_text() == "Mine: ask first."
+    assert "other, see NOTICE" in (tmp_path / "copy/README.md").read_text()
+    # Fresh weights have none.
+    LAPGAN.from_preset(folder, load_weights=False).save_to_preset(
+        tmp_path / "fresh"
+    )
+    assert not (tmp_path / "fresh" / "NOTICE").exists()
+    assert "license" not in read_metadata(tmp_path / "fresh")
 
 
 # === Reading ===
@@ -233,9 +293,11 @@ def test_a_newer_format_names_the_version_to_install(saved):
     message = 'format version 3.*pip install "keras-lapgan>=7.1.0"'
     with pytest.raises(PresetError, match=message):
         LAPGAN.from_preset(folder)
-    change(folder / "metadata.json", keras_lapgan_version=["rm -rf"])
-    with pytest.raises(PresetError, match="Install a newer one.$"):
-        LAPGAN.from_preset(folder)
+    # Not a word of it becomes a part of the command.
+    for version in (["rm -rf"], '0" evil "', "\x1b[2J"):
+        change(folder / "metadata.json", keras_lapgan_version=version)
+        with pytest.raises(PresetError, match="Install a newer one.$"):
+            LAPGAN.from_preset(folder)
 
 
 def test_a_folder_that_keras_saved(saved, tmp_path):
@@ -294,7 +356,7 @@ def test_metadata_of_another_model(saved):
         ("{}", "must be a LAPGAN. Received: None"),
         ('{"class_name": "Lambda", "config": {}}', "Received: 'Lambda'"),
         (b"\xff", "is not JSON"),
-        (b" " * 1_000_001, "is too large: 1,000,001 bytes"),
+        (b" " * 4_000_001, "is too large: 4,000,001 bytes"),
     ],
 )
 def test_bad_config(saved, text, message):

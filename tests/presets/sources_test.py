@@ -38,6 +38,7 @@ def test_where_it_was_found(saved):
     [
         ("./nowhere", "There is no folder './nowhere'"),
         (f"{os.sep}nowhere{os.sep}a", "There is no folder '/nowhere/a'"),
+        ("a" * 300, "no preset and no folder"),
         ("user/name", "On the Hub it would be hf://user/name"),
         ("", "Received: ''"),
         (None, "Received: None"),
@@ -97,6 +98,7 @@ def remote(saved, tmp_path, monkeypatch):
         preset = Large()
         preset.hub = f"hf://team/large@{commit}"
         preset.weights_sha256 = weights_sha256
+        preset.requests = hub.requests
         monkeypatch.setitem(registry._PRESETS, preset.name, preset)
         yield model, preset
 
@@ -106,6 +108,28 @@ def test_weights_too_large_for_the_wheel_come_from_the_hub(remote, tiny):
     copy = LAPGAN.from_preset("lapgan_large")
     assert tiny.same(tiny.arrays(copy), tiny.arrays(model))
     assert "team/large" in find_preset("lapgan_large").origin
+    # For fresh ones nothing is fetched.
+    before = len(preset.requests)
+    assert LAPGAN.from_preset("lapgan_large", load_weights=False)
+    assert len(preset.requests) == before
+
+
+def test_weights_larger_than_their_model_are_not_fetched(
+    saved, tmp_path, monkeypatch
+):
+    from loopback_hub import LoopbackHub
+
+    _, folder = saved
+    with LoopbackHub(tokens={}) as hub:
+        hub.patch(monkeypatch, tmp_path / "home")
+        files = {p.name: p.read_bytes() for p in folder.iterdir()}
+        files["model.weights.h5"] = bytes(3_000_000)
+        hub.add_repo("team/large", files)
+        with pytest.raises(PresetError, match="model.weights.h5 has 3,000,000"):
+            LAPGAN.from_preset("hf://team/large")
+        assert not any(path.endswith(".h5") for _, path in hub.requests)
+        # Without them, the rest is enough.
+        assert LAPGAN.from_preset("hf://team/large", load_weights=False)
 
 
 def test_and_must_be_those_that_this_version_names(remote):

@@ -76,15 +76,24 @@ def test_again_changes_nothing(hub, run):
 
 def test_what_somebody_wrote_on_the_hub_stays(hub, run):
     upload_preset(NAME, run)
-    text = card(hub).replace("---\n", "---\nlicense: mit\n", 1) + "\nMine.\n"
-    hub.add_repo("alice/mine", {**uploaded(hub), "README.md": text.encode()})
-    upload_preset(NAME, run)
-    assert card(hub) == text
-    # A card that its user wrote beside the model comes first.
+    # A card that its user wrote beside the model is the first one.
     own = shutil.copytree(run, run.parent / "own_card")
     (own / "README.md").write_text("# My own\n")
     upload_preset(NAME, own)
     assert card(hub) == "# My own\n"
+    upload_preset(NAME, run)
+    assert card(hub) == "# My own\n"
+    # Of the Hub's, what stands outside the marks stays.
+    hub.add_repo("alice/mine", {**uploaded(hub), "README.md": b""})
+    upload_preset(NAME, own)
+    hub.add_repo("alice/mine", {**uploaded(hub), "README.md": b""})
+    upload_preset(NAME, run)
+    text = card(hub).replace("---\n", "---\nlicense: mit\n", 1) + "\nMine.\n"
+    hub.add_repo("alice/mine", {**uploaded(hub), "README.md": text.encode()})
+    for folder in (run, own):
+        upload_preset(NAME, folder)
+        assert "license: mit\n" in card(hub) and "weights: mit" in card(hub)
+        assert card(hub).endswith("\nMine.\n")
 
 
 def test_branches_and_pull_requests(hub, run):
@@ -146,7 +155,7 @@ def test_tokens_that_may_not(hub, run, monkeypatch, tmp_path):
 def test_a_repository_of_something_else(hub, run):
     files = {"config.json": b"{}", "model.safetensors": b"1"}
     hub.add_repo("alice/mine", files)
-    refused(run, "holds something else.*config.json, model.safetensors")
+    refused(run, "holds something else.*'config.json', 'model.safetensors'")
     hub.add_repo("alice/mine", {**files, "metadata.json": b"[]"})
     refused(run, "holds something else")
     assert uploaded(hub) == {**files, "metadata.json": b"[]"}
@@ -157,6 +166,7 @@ def test_a_folder_that_is_no_preset(hub, run, tmp_path):
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "is not a preset folder")
     refused(run, "written hf://user/name", uri="hf://alice")
+    refused(NAME, "An upload goes to hf://user/name", uri=str(run))
     assert "alice/mine" not in hub.repos
 
 

@@ -19,6 +19,7 @@ def published(tiny, monkeypatch, tmp_path):
         license = "other"
         terms = "Tiny pictures: nobody's."
         hub = None
+        data = "tiny"
 
         def config(self):
             return serialized(model)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from loopback_hub import LoopbackHub
 
@@ -13,7 +15,9 @@ def presets(tiny, monkeypatch, tmp_path):
     for i, name in enumerate(NAMES):
         model = tiny.model(seed=i, name=name)
         model.save_to_preset(tmp_path / "presets" / name)
-        monkeypatch.setitem(registry._PRESETS, name, object())
+        monkeypatch.setitem(
+            registry._PRESETS, name, SimpleNamespace(data="tiny", hub=None)
+        )
     (tmp_path / "presets" / "README.md").touch()
     return tmp_path / "presets"
 
@@ -62,5 +66,5 @@ def test_one_that_fails_keeps_nobody_back(tool, presets, hub, capsys):
     arguments = ["--owner", "team", "--presets", presets, "--upload"]
     assert run(tool, *arguments) == 1
     first, second, *_ = capsys.readouterr().out.splitlines()
-    assert "lapgan_one: FAILED: config.json" in first
+    assert "lapgan_one: FAILED: " in first and "config.json must" in first
     assert second.startswith("hf://team/lapgan_two: http")

@@ -451,6 +451,70 @@ def script(*args, before=(), check=True):
 
 
 @needs_fork
+@pytest.mark.parametrize("name", [READY, folder_swap._NEW])
+def test_a_link_in_place_of_our_own_is_not_followed(tmp_path, name):
+    folder, victim = tmp_path / "mine", tmp_path / "victim"
+    swap_in(folder, put("old"))
+    victim.mkdir()
+    (victim / "key").write_text("secret")
+    (folder / name).symlink_to(victim)
+    with settled(folder):
+        assert whose(folder) == "old"
+    swap_in(folder, put("new"))
+    assert whose(folder) == "new"
+    assert (victim / "key").read_text() == "secret"
+    assert not (folder / "key").exists()
+
+
+def test_only_files_are_moved_in(tmp_path):
+    folder = tmp_path / "mine"
+    swap_in(folder, put("old"))
+    (folder / READY).mkdir()
+    (folder / READY / "README.md").symlink_to("/etc/hostname")
+    with pytest.raises(OSError, match="no file of a save"):
+        with settled(folder):
+            pass
+    assert whose(folder) == "old"
+
+
+def test_a_file_that_comes_meanwhile_stays(made, monkeypatch):
+    exchange = folder_swap._exchange
+
+    def meanwhile(one, other):
+        (one / "notes.txt").write_text("mine")
+        return exchange(one, other)
+
+    folder = made("exchanged")
+    monkeypatch.setattr(folder_swap, "_exchange", meanwhile)
+    swap_in(folder, put("new"))
+    assert whose(folder) == "new"
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["exchanged", "sub_folder"])
+def test_modes_of_files_stay(made, kind):
+    folder = made(kind)
+    (folder / "config.json").chmod(0o600)
+    swap_in(folder, put("new"))
+    assert (folder / "config.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_somebody_who_never_lets_go(made, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    folder = made("exchanged")
+    monkeypatch.setattr(folder_swap, "_PATIENCE", 0.1)
+    handle = os.open(folder.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with settled(folder):
+            assert whose(folder) == "old"
+        with pytest.raises(OSError, match="another process has been working"):
+            swap_in(folder, put("new"))
+    finally:
+        os.close(handle)
+    assert whose(folder) == "old"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_stopped_between_every_two_steps(tmp_path, kind):
     counts = script("kills", kind, tmp_path)
