@@ -76,10 +76,15 @@ CONVOLUTIONAL = (
 )
 NOTE = (
     "The generators of levels 0 and 2 are the LAPGAN authors' own, converted "
-    "from their eyescream repository, which states no licence: not to be "
-    "published. The generator of level 1 (8 -> 14) and all discriminators are "
-    "untrained. Pixel statistics: {data}."
+    "from their eyescream repository. The generator of level 1 (8 -> 14) and "
+    "all discriminators are untrained. Pixel statistics: {data}."
 )
+#: What every preset that goes on from these weights hands on.
+NOTICE = """\
+Some of these weights come from the web demo of LAPGAN's authors (Denton,
+Chintala, Szlam, Fergus, 2015), whose repository states no licence. Do not
+publish them, nor what is trained from them.
+"""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlist = 20
@@ -318,6 +323,7 @@ def convert(folder, output, data):
         convert_dense(networks[0]), convert_convolutional(networks[1])
     )
     model.adapt(source.read(range(min(len(source), 50_000))))
+    model.terms = ("other", NOTICE)
     model.save_to_preset(output, metadata={"note": NOTE.format(data=data)})
     print(
         f"{output}: generators of level 2 (8) and level 0 (14 -> 28), pixel "

@@ -30,6 +30,8 @@ _ACTIVATIONS = (
 )
 
 
+#: What turns the direction of text, so that it reads as something else.
+_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 100
 
@@ -64,7 +66,7 @@ def _text(length=200, pattern=None, kind=None, several_lines=False):
         if not isinstance(value, str) or len(value) > length:
             _refuse(where, f"a text of at most {length} characters", value)
         if any(
-            unicodedata.category(c) in ("Cc", "Cs")
+            (unicodedata.category(c) in ("Cc", "Cs") or c in _TURNS)
             and not (several_lines and c == "\n")
             for c in value
         ):

@@ -201,6 +201,6 @@ def assign_weights(model, arrays, include_optimizer=False):
         )
     for name, variable in variables.items():
         value = arrays[name]
-        if value.dtype.itemsize == 2:
-            value = value.astype("float32")
-        variable.assign(value)
+        half = value.dtype.itemsize == 2
+        # A copy: JAX would go on using the file's pages as its own memory.
+        variable.assign(value.astype("float32" if half else value.dtype))

@@ -41,7 +41,7 @@ _ARRAY = {_SPACE, _TYPE, _LAYOUT}
 _NO_MATTER = {0x00, 0x05, 0x0C, 0x12}
 _MAX_DEPTH, _MAX_NAME = 16, 100
 #: Bytes of headers and links; a thousand arrays take half of one million.
-_MAX_STRUCTURE = 16_000_000
+_MAX_STRUCTURE = 4_000_000
 
 
 class NotPlainError(ValueError):

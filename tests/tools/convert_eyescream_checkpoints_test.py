@@ -158,7 +158,7 @@ def test_what_is_missing_is_said(converted):
     )
     for text in (
         converted.printed,
-        (converted.preset / "metadata.json").read_text(),
+        (converted.preset / "NOTICE").read_text(),
     ):
         assert "states no licence" in text
 
