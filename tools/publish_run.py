@@ -25,13 +25,13 @@ import numpy as np
 from keras_lapgan.presets import get_preset
 from keras_lapgan.presets.card import CARD
 from keras_lapgan.presets.card import read_card
+from keras_lapgan.presets.card import without_paths
 from keras_lapgan.presets.preset_folder import WEIGHTS
 from keras_lapgan.presets.preset_folder import read_config
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.schema import ABOUT
 from keras_lapgan.presets.schema import TRAINING
 from keras_lapgan.publishing.public_preset import draw_pictures
-from keras_lapgan.publishing.public_preset import without_paths
 from keras_lapgan.publishing.public_preset import write_card
 from keras_lapgan.utils.folder_swap import swap_in
 

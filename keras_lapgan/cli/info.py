@@ -8,7 +8,7 @@ from keras_lapgan.cli.tables import print_table
 @click.argument("preset")
 @click.option("--revision", help="A branch, tag or commit on the Hub.")
 def command(preset, revision):
-    """Tell what PRESET is: levels, recipe, metrics, licence, where from.
+    """Tell what PRESET is: levels, recipe, measures, licence.
 
     PRESET is a published name, a folder of a run or a preset, or
     hf://user/name. Nothing is built from it.
@@ -94,11 +94,11 @@ def _lines(source, config, metadata):
     if source.has_weights:
         yield "weights", _weights(source, metadata)
         licence = metadata.get("license")
+        has_notice = (source.folder / "NOTICE").is_file()
+        more = ", see NOTICE in the folder" if has_notice else ""
         if licence is None:
-            yield "licence", "not stated; ask who made the weights"
+            yield "licence", f"not stated{more}; ask who made the weights"
         else:
-            has_notice = (source.folder / "NOTICE").is_file()
-            more = ", see NOTICE in the folder" if has_notice else ""
             yield "licence", f"{licence}{more}"
     else:
         yield "weights", "none yet"

@@ -19,10 +19,11 @@ from keras_lapgan.cli import options
     help="Show what would go up; nothing is sent.",
 )
 def command(run, uri, private, revision, message, create_pr, dry_run):
-    """Publish RUN, a folder of a run or a preset, on the Hugging Face Hub.
+    """Publish RUN on the Hugging Face Hub.
 
-    URI is hf://user/name. Log in first, `hf auth login`, or set HF_TOKEN. An
-    upload that was interrupted can be repeated.
+    RUN is a folder of a run or a preset, URI is hf://user/name. Log in first,
+    `hf auth login`, or set HF_TOKEN. An upload that was interrupted can be
+    repeated.
     """
     from keras_lapgan.hub.hub_uri import HubUri
 

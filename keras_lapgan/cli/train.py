@@ -24,6 +24,7 @@ FIXED = (
 #: What a run folder may hold, so what `--overwrite` removes; a card only if
 #: it is as it was generated.
 FILES = (
+    "NOTICE",
     "README.md",
     "checkpoint",
     "command.txt",
@@ -276,6 +277,8 @@ def _train(preset, output, resume, behind, metadata, settings):
     from keras_lapgan import datasets
     from keras_lapgan.callbacks.save_error import save_errors
     from keras_lapgan.presets.preset_folder import checked_about
+    from keras_lapgan.presets.preset_folder import read_metadata
+    from keras_lapgan.presets.preset_folder import read_notice
     from keras_lapgan.presets.preset_folder import save_preset
     from keras_lapgan.presets.preset_folder import serialized
     from keras_lapgan.presets.registry import is_published
@@ -283,6 +286,8 @@ def _train(preset, output, resume, behind, metadata, settings):
     done_epochs = done_steps = 0
     if resume:
         model, done_epochs, done_steps = _load_checkpoint(keras, output)
+        license = read_metadata(output).get("license")
+        model.terms = (license, read_notice(output))
     else:
         model = _new_model(preset, settings)
     source = _read(model, settings, datasets)

@@ -18,7 +18,8 @@ def download(uri, limits, optional=(), must_have=()):
         uri: `HubUri`.
         limits: dict from a file's name to how many bytes it may have at most,
             or None.
-        optional: names out of `limits` that may be missing.
+        optional: names out of `limits` that may be missing; those larger than
+            their limit are left where they are.
         must_have: names of other files without which nothing is fetched.
 
     Returns:
@@ -40,6 +41,7 @@ def download(uri, limits, optional=(), must_have=()):
         )
         return Path(folder)
 
+    limits = dict(limits)
     required = [name for name in limits if name not in optional]
     with hub_errors(uri, "load"):
         try:
@@ -52,7 +54,11 @@ def download(uri, limits, optional=(), must_have=()):
             if not is_unreachable(error):
                 raise
             return _cached(uri, fetch, required, error)
-        _check_listing(uri, info.siblings, limits, [*required, *must_have])
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings}
+        for name in optional:
+            if sizes.get(name, 0) > limits[name]:
+                del limits[name]
+        _check_listing(uri, sizes, limits, [*required, *must_have])
         folder = patiently(fetch)
         for name in limits:
             if not _is_whole(folder / name):
@@ -79,9 +85,8 @@ def _cached(uri, fetch, required, reason):
     ) from reason
 
 
-def _check_listing(uri, siblings, limits, required):
+def _check_listing(uri, sizes, limits, required):
     """Refuses, before anything is fetched, what is no preset."""
-    sizes = {file.rfilename: file.size for file in siblings or ()}
     missing = [name for name in required if name not in sizes]
     if missing:
         raise PresetError(
@@ -89,7 +94,7 @@ def _check_listing(uri, siblings, limits, required):
             f"has no {', '.join(missing)}. See {uri.address}."
         )
     for name, limit in limits.items():
-        if limit is not None and (sizes.get(name) or 0) > limit:
+        if limit is not None and sizes.get(name, 0) > limit:
             raise PresetError(
                 f"{str(uri)!r} is not a preset of keras-lapgan: its {name} "
                 f"has {sizes[name]:,} bytes, more than {limit:,}."

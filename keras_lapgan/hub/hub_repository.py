@@ -26,27 +26,34 @@ class HubRepository:
                 "write."
             )
         self.uri = uri
+        # A branch that is not there yet starts from the main one.
+        self._base = uri.revision
         self.api = HfApi(token=token)
 
     def files(self):
-        """Names of the files on the branch, or None if there is none."""
+        """Names of the files that a commit starts from.
+
+        None if there is no repository.
+        """
         from huggingface_hub.errors import RepositoryNotFoundError
         from huggingface_hub.errors import RevisionNotFoundError
 
         with hub_errors(self.uri, "upload to"):
             try:
-                info = patiently(
-                    lambda: self.api.model_info(
-                        self.uri.repo, revision=self.uri.revision
-                    )
-                )
+                info = self._info()
             except RevisionNotFoundError:
-                return []
+                self._base = None
+                info = self._info()
             except RepositoryNotFoundError as error:
                 if "expired" in (error.server_message or ""):
                     raise
                 return None
         return [file.rfilename for file in info.siblings or ()]
+
+    def _info(self):
+        return patiently(
+            lambda: self.api.model_info(self.uri.repo, revision=self._base)
+        )
 
     def read(self, name):
         """Returns the bytes of a file of the branch."""
@@ -57,7 +64,7 @@ class HubRepository:
                 lambda: hf_hub_download(
                     self.uri.repo,
                     name,
-                    revision=self.uri.revision,
+                    revision=self._base,
                     token=self.api.token,
                     force_download=True,
                 )

@@ -6,8 +6,10 @@ Only that is renewed; what somebody wrote around it stays.
 
 import json
 import math
+import re
 import shlex
 import textwrap
+from pathlib import PureWindowsPath
 
 from keras_lapgan.presets.weights_layout import parameter_counts
 from keras_lapgan.utils.preset_error import PresetError
@@ -153,6 +155,7 @@ def model_card(
     before, after = around or ("\n", "")
     own = _own(front)
     said = _read_yaml(own)
+    metadata = without_paths(metadata)
     facts = _facts(config, metadata, preset)
     license = said.get("license", metadata.get("license"))
     sections = _sections(facts, metadata, preset, pictures, has_notice, license)
@@ -197,7 +200,8 @@ def _facts(config, metadata, preset):
 
 def _shown(text):
     """Text of others within ours: no marks, no comments, one line."""
-    return " ".join(str(text).replace("<!--", "&lt;!--").split())
+    text = str(text).replace("<!--", "&lt;!--")
+    return " ".join(text.replace("keras-lapgan:", "keras-lapgan").split())
 
 
 def _read_yaml(lines):
@@ -236,13 +240,15 @@ def _front_matter(facts, metadata, own, said, has_notice):
     results = [
         EvalResult(
             task_type="unconditional-image-generation",
-            dataset_type=metric.get("dataset", "unknown"),
-            dataset_name=metric.get("dataset", "unknown"),
-            dataset_split=metric.get("split"),
+            dataset_type=_shown(metric.get("dataset", "unknown")),
+            dataset_name=_shown(metric.get("dataset", "unknown")),
+            dataset_split=_shown(metric["split"])
+            if "split" in metric
+            else None,
             metric_type=metric.get("type", "other"),
-            metric_name=metric["name"],
+            metric_name=_shown(metric["name"]),
             metric_value=metric["value"],
-            metric_args={"protocol": metric["protocol"]}
+            metric_args={"protocol": _shown(metric["protocol"])}
             if "protocol" in metric
             else None,
         )
@@ -271,7 +277,36 @@ def _front_matter(facts, metadata, own, said, has_notice):
     lines = yaml.safe_dump(ours, sort_keys=False, allow_unicode=True)
     if own and not own.endswith("\n"):
         own += "\n"
-    return f"---\n{own}# {_BEGIN}; lines outside stay\n{lines}# {_END}\n---\n"
+    front = f"{own}# {_BEGIN}; lines outside stay\n{lines}# {_END}\n"
+    # The user's lines may be good only by themselves.
+    _read_yaml(front)
+    return f"---\n{front}---\n"
+
+
+def stated_license(text):
+    """Returns the `license` in a card's YAML lines, or None."""
+    try:
+        said = _read_yaml(_split(text.replace("\r\n", "\n"))[0])
+    except PresetError:
+        return None
+    found = said.get("license")
+    return found if isinstance(found, str) else None
+
+
+def without_paths(metadata):
+    """Metadata in which what may be a path of this machine is only a name."""
+    from keras_lapgan.presets.registry import is_published
+    from keras_lapgan.presets.registry import list_presets
+
+    metadata = dict(metadata)
+    known = {published.data for published in list_presets().values()}
+    for name in ("data", "preset"):
+        text = metadata.get(name)
+        if text is None or text in known or is_published(text):
+            continue
+        if not re.fullmatch(r"hf://[\w.-]+/[\w.-]+(@[\w./+-]+)?", text):
+            metadata[name] = PureWindowsPath(text).name or name
+    return metadata
 
 
 # === The text ===
@@ -314,12 +349,12 @@ keras-lapgan sample {shlex.quote(preset)} --count 64 --seed 42
 
 
 def _licence(license, has_notice):
+    where = ", see NOTICE" if has_notice else ""
     if license is None:
         return (
-            "None is stated: ask who made these weights before using them. "
-            "The licence of the code of keras-lapgan does not cover them."
+            f"None is stated{where}: ask who made these weights before using "
+            "them. The licence of the code of keras-lapgan does not cover them."
         )
-    where = ", see NOTICE" if has_notice else ""
     return (
         f"The weights: {_shown(license)}{where}. The licence of the code of "
         "keras-lapgan does not cover them."

@@ -131,13 +131,16 @@ def read_checked_weights(folder, config, metadata, name=None):
 
 def read_notice(folder):
     """Returns the terms of the weights, a text, or None."""
-    path = Path(folder) / NOTICE
-    try:
-        if path.is_file() and path.stat().st_size < JSON_BYTES:
-            return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        pass
-    return None
+    folder = Path(folder).resolve()
+    path = folder / NOTICE
+    if path.is_symlink():
+        # A link leads to what may be private, but in the Hub's cache, where
+        # `blobs` lies beside `snapshots`.
+        if path.resolve().parent != folder.parents[1] / "blobs":
+            return None
+    if not path.is_file() or path.stat().st_size > JSON_BYTES:
+        return None
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def check_size(config, name, with_weights):
@@ -254,14 +257,16 @@ def save_preset(
         content["weights_sha256"] = sha256(weights)
         write_json(new / CONFIG, config)
         write_json(new / METADATA, content)
-        if notice and not (folder / NOTICE).exists():
-            (new / NOTICE).write_text(notice, encoding="utf-8")
+        there = read_notice(folder)
+        if notice and notice not in (there or ""):
+            text = f"{there}\n\n{notice}" if there else notice
+            (new / NOTICE).write_text(text, encoding="utf-8")
         try:
             text = model_card(
                 config,
                 content,
                 f"./{folder.name}",
-                has_notice=bool(notice) or (folder / NOTICE).exists(),
+                has_notice=bool(notice or there),
                 previous=read_card(folder / CARD),
             )
         except PresetError as error:
@@ -282,20 +287,28 @@ def _checked_target(folder):
             f"brings that to the Hub. Received: folder={text!r}"
         )
     folder = Path(folder).resolve()
-    if (folder / CONFIG).is_file() and not is_preset_folder(folder):
-        raise PresetError(
-            f"{text!r} holds a {CONFIG} of something else, which would be "
-            "replaced. Choose another folder."
-        )
+    for name in (CONFIG, METADATA, WEIGHTS):
+        if os.path.lexists(folder / name) and not is_preset_folder(folder):
+            raise PresetError(
+                f"{text!r} holds a {name} of something else, which would be "
+                "replaced. Choose another folder."
+            )
     return folder
 
 
 def is_preset_folder(folder):
-    """Whether a folder's metadata look like a preset's, damaged ones too."""
-    try:
-        return "format_version" in read_json(Path(folder) / METADATA)
-    except PresetError:
-        return (Path(folder) / METADATA).is_file()
+    """Whether a folder looks like a preset's, a damaged one's too."""
+    folder = Path(folder)
+    for name, entry in ((METADATA, "format_version"), (CONFIG, "class_name")):
+        try:
+            found = read_json(folder / name)
+        except PresetError:
+            continue
+        if name == METADATA and entry in found:
+            return True
+        if name == CONFIG and found.get(entry) == "LAPGAN":
+            return True
+    return False
 
 
 def checked_about(metadata):

@@ -523,6 +523,15 @@ def check_metadata(metadata, where="metadata.json"):
     _metadata(metadata, where)
 
 
+def is_license(text):
+    """Whether a text is a licence as the Hub calls them."""
+    try:
+        ABOUT["license"](text, "license")
+    except PresetError:
+        return False
+    return True
+
+
 def check_about(metadata):
     """Checks what a user adds to the metadata of a model."""
     _record({}, {**TRAINING, **ABOUT})(metadata, "`metadata`")

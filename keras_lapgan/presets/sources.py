@@ -8,6 +8,8 @@ from pathlib import Path
 
 from keras_lapgan.hub.download import download
 from keras_lapgan.hub.hub_uri import HubUri
+from keras_lapgan.presets.card import CARD
+from keras_lapgan.presets.card import stated_license
 from keras_lapgan.presets.preset_folder import CONFIG
 from keras_lapgan.presets.preset_folder import JSON_BYTES
 from keras_lapgan.presets.preset_folder import METADATA
@@ -19,6 +21,7 @@ from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.registry import get_preset
 from keras_lapgan.presets.registry import is_published
 from keras_lapgan.presets.registry import published_folder
+from keras_lapgan.presets.schema import is_license
 from keras_lapgan.presets.weights_layout import weights_layout
 from keras_lapgan.utils.folder_swap import settled
 from keras_lapgan.utils.preset_error import PresetError
@@ -74,7 +77,15 @@ class Source:
         """What is known of the weights, checked; {} if there are none."""
         if self.folder is None:
             return {}
-        return read_metadata(self.folder, self.preset)
+        metadata = read_metadata(self.folder, self.preset)
+        card = self.folder / CARD
+        if card.is_file() and card.stat().st_size <= JSON_BYTES:
+            # On the Hub, people state a licence in the card.
+            text = card.read_text(encoding="utf-8", errors="replace")
+            license = stated_license(text)
+            if license is not None and is_license(license):
+                metadata["license"] = license
+        return metadata
 
 
 def find_preset(preset, revision=None, with_weights=True):
@@ -152,9 +163,9 @@ def _find_published(name, with_weights):
 
 def _downloaded(uri, with_weights):
     """The folder in the Hub's cache; its weights once their size is known."""
-    small = {CONFIG: JSON_BYTES, METADATA: JSON_BYTES, NOTICE: JSON_BYTES}
+    small = dict.fromkeys((CONFIG, METADATA, NOTICE, CARD), JSON_BYTES)
     must_have = [WEIGHTS] if with_weights else []
-    folder = download(uri, small, optional=[NOTICE], must_have=must_have)
+    folder = download(uri, small, optional=[NOTICE, CARD], must_have=must_have)
     if with_weights:
         config = read_config(folder, uri)
         metadata = read_metadata(folder, uri)

@@ -1,13 +1,12 @@
-import re
 import shutil
 from pathlib import Path
-from pathlib import PureWindowsPath
 
 from keras_lapgan.presets.card import CARD
 from keras_lapgan.presets.card import PICTURES
 from keras_lapgan.presets.card import is_ours_alone
 from keras_lapgan.presets.card import model_card
 from keras_lapgan.presets.card import read_card
+from keras_lapgan.presets.card import without_paths
 from keras_lapgan.presets.preset_folder import CONFIG
 from keras_lapgan.presets.preset_folder import METADATA
 from keras_lapgan.presets.preset_folder import NOTICE
@@ -16,8 +15,6 @@ from keras_lapgan.presets.preset_folder import read_checked_weights
 from keras_lapgan.presets.preset_folder import read_config
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.preset_folder import write_json
-from keras_lapgan.presets.registry import is_published
-from keras_lapgan.presets.registry import list_presets
 from keras_lapgan.presets.schema import ABOUT
 from keras_lapgan.presets.schema import TRAINING
 from keras_lapgan.utils.folder_swap import settled
@@ -42,8 +39,8 @@ def public_preset(folder, target, preset, card=None):
         folder: path of a preset folder, a run's too.
         target: path of an empty folder.
         preset: str. What `from_preset` will take: it stands in the card.
-        card: str or None. The card that is public already, to be renewed,
-            unless it is generated and the one in `folder` is not.
+        card: str or None. The card that is public already, to be renewed
+            where nobody has written anything into the one in `folder`.
 
     Raises:
         PresetError: `folder` is no preset, has no weights, or links to files
@@ -81,8 +78,7 @@ def public_preset(folder, target, preset, card=None):
         metadata = read_metadata(target)
     draw_pictures(model, target)
     if own is not None and not is_ours_alone(own):
-        if card is None or is_ours_alone(card):
-            card = own
+        card = own
     write_card(target, config, metadata, preset, card)
 
 
@@ -111,16 +107,3 @@ def draw_pictures(model, folder):
     save_png(folder / "grid.png", image_grid(stages[0], columns, scale))
     strip = stage_strip([stage[:8] for stage in stages])
     save_png(folder / "strip.png", strip)
-
-
-def without_paths(metadata):
-    """Metadata in which what may be a path of this machine is only a name."""
-    metadata = dict(metadata)
-    known = {published.data for published in list_presets().values()}
-    for name in ("data", "preset"):
-        text = metadata.get(name)
-        if text is None or text in known or is_published(text):
-            continue
-        if not re.fullmatch(r"hf://[\w.-]+/[\w.-]+(@[\w./+-]+)?", text):
-            metadata[name] = PureWindowsPath(text).name or name
-    return metadata

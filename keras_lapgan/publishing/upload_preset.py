@@ -28,8 +28,9 @@ def upload_preset(
 
     The repository is made if missing. Up go the model, a model card with
     pictures of samples, log and notices, in one commit. An upload that was
-    interrupted can be repeated: what has arrived is not sent again. In the
-    repository's `README.md` only what is generated is renewed.
+    interrupted can be repeated: what has arrived is not sent again. If you
+    wrote into the folder's `README.md`, that one goes up; if not, of the
+    repository's only what is generated is renewed.
 
     Args:
         uri: str. `hf://user/name`, `hf://user/name@branch` or the

@@ -60,6 +60,7 @@ def swap_in(folder, write):
             else:
                 for other in others:
                     other.unlink()
+                _check_room_for(new, folder)
                 # From this rename on the new files count.
                 os.rename(new, folder / _READY)
                 _sync(folder)
@@ -112,12 +113,25 @@ def _remove(path):
     shutil.rmtree(path, ignore_errors=True)
 
 
+def _check_room_for(new, folder):
+    for file in new.iterdir():
+        target = folder / file.name
+        if target.is_dir():
+            raise IsADirectoryError(
+                errno.EISDIR, "a folder is where a file should be", str(target)
+            )
+
+
 def _move_in(folder):
     ready = folder / _READY
     files = sorted(ready.iterdir())
     for file in files:
         if file.is_symlink() or not file.is_file():
-            raise OSError(errno.EINVAL, "this is no file of a save", str(file))
+            raise OSError(
+                errno.EINVAL,
+                f"this is no file of a save: remove {str(ready)!r}",
+                str(file),
+            )
     for file in files:
         os.replace(file, folder / file.name)
     _sync(folder)
@@ -240,8 +254,8 @@ def _locked(folder, shared=False):
                 if not shared:
                     raise OSError(
                         errno.EAGAIN,
-                        "another process has been working there for "
-                        f"{_PATIENCE} seconds",
+                        "other processes have been using it, or what is "
+                        f"beside it, for {_PATIENCE} seconds",
                         str(folder),
                     ) from None
             except OSError:

@@ -317,6 +317,21 @@ def test_damped_sgd_of_some_levels(tiny):
     np.testing.assert_allclose(rates, [0.2, 0.1, 0.02], rtol=1e-6)
 
 
+def test_terms_of_the_start_are_the_run_s_too(run, trained):
+    from keras_lapgan import LAPGAN
+
+    Path("a/NOTICE").write_text("Ask first.")
+    model = LAPGAN.from_preset("a")
+    model.save_to_preset("a", metadata={"license": "cc-by-4.0"})
+    few = ["--data", "sample", "--steps-per-epoch", "1", "--batch-size", "4"]
+    for more in (["--epochs", "1"], ["--epochs", "2", "--resume"]):
+        settings = few if "--resume" not in more else []
+        result = run("train", "a", *settings, *more, "--output", "b")
+        assert result.exit_code == 0, result.output
+        assert read_metadata("b")["license"] == "cc-by-4.0"
+        assert Path("b/NOTICE").read_text() == "Ask first."
+
+
 def test_hints_can_be_pasted(run, preset, monkeypatch):
     args = ("train", preset, *SHORT, "--epochs", 1, "--output", "my run")
     assert "Draw from it: keras-lapgan sample 'my run'\n" in run(*args).stdout

@@ -240,8 +240,22 @@ def test_yaml_alone_gets_the_rest(model):
 
 def test_marks_in_what_others_wrote(model):
     config, note = serialized(model), "a <!-- keras-lapgan: end --> b"
-    card = model_card(config, {"note": note}, "x")
-    assert model_card(config, {"note": note}, "x", previous=card) == card
+    metric = {"name": "# keras-lapgan: end", "value": 1, "protocol": note}
+    metadata = {"note": note, "metrics": [metric]}
+    card = model_card(config, metadata, "x")
+    assert model_card(config, metadata, "x", previous=card) == card
+
+
+@pytest.mark.parametrize("lines", ["{license: mit}", "  a: b", "null"])
+def test_yaml_that_takes_no_more_lines(model, lines):
+    previous = f"---\n{lines}\n---\n"
+    with pytest.raises(PresetError, match="YAML lines cannot be read"):
+        model_card(serialized(model), {}, "x", previous=previous)
+
+
+def test_a_card_says_no_paths(model):
+    metadata = {"data": "/home/me/cats", "preset": "../mine"}
+    assert "/home" not in model_card(serialized(model), metadata, "x")
 
 
 def test_a_command_says_all_that_a_step_depends_on(model):

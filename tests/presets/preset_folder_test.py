@@ -201,12 +201,29 @@ def test_what_is_no_folder(tiny, tmp_path, monkeypatch, folder):
 
 
 def test_the_config_of_something_else_is_not_replaced(tiny, tmp_path):
-    (tmp_path / "config.json").write_text('{"port": 80}')
-    (tmp_path / "metadata.json").write_text('{"author": "me"}')
-    before = content(tmp_path)
-    with pytest.raises(PresetError, match="of something else.*Choose another"):
-        tiny.model().save_to_preset(tmp_path)
-    assert content(tmp_path) == before
+    files = {
+        "config.json": '{"port": 80}',
+        "metadata.json": '{"author": "me"}',
+        "model.weights.h5": "weights",
+    }
+    for i, names in enumerate([files, *([name] for name in files)]):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(files[name])
+        before = content(folder)
+        message = f"{next(iter(names))} of something else.*Choose another"
+        with pytest.raises(PresetError, match=message):
+            tiny.model().save_to_preset(folder)
+        assert content(folder) == before
+
+
+def test_a_damaged_preset_can_be_saved_over(tiny, saved):
+    model, folder = saved
+    for name in ("metadata.json", "config.json"):
+        (folder / name).write_text("{")
+        model.save_to_preset(folder)
+        assert LAPGAN.from_preset(folder).sizes == model.sizes
 
 
 @pytest.mark.parametrize("metadata", [[1], {"epochs": object()}, {"note": 3}])
@@ -241,6 +258,15 @@ def test_terms_go_along(tiny, saved, tmp_path):
     assert read_metadata(tmp_path / "copy")["license"] == "other"
     assert (tmp_path / "copy" / "NOTICE").read_text() == "Mine: ask first."
     assert "other, see NOTICE" in (tmp_path / "copy/README.md").read_text()
+    # Two sets of terms are two.
+    (folder / "NOTICE").write_text("Others.")
+    copy.save_to_preset(folder)
+    copy.save_to_preset(folder)
+    assert (folder / "NOTICE").read_text() == "Others.\n\nMine: ask first."
+    # What a link leads to is nobody's terms.
+    (folder / "NOTICE").unlink()
+    (folder / "NOTICE").symlink_to(tmp_path / "copy" / "NOTICE")
+    assert LAPGAN.from_preset(folder).terms == ("other", None)
     # Fresh weights have none.
     LAPGAN.from_preset(folder, load_weights=False).save_to_preset(
         tmp_path / "fresh"

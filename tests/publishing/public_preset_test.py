@@ -6,9 +6,9 @@ from PIL import Image
 
 from keras_lapgan import LAPGAN
 from keras_lapgan import PresetError
+from keras_lapgan.presets.card import without_paths
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.publishing import public_preset
-from keras_lapgan.publishing.public_preset import without_paths
 
 
 def test_what_goes_public(run, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from keras_lapgan import LAPGAN
 from keras_lapgan import PresetError
 from keras_lapgan import upload_preset
+from keras_lapgan.presets import find_preset
 
 NAME = "hf://alice/mine"
 
@@ -81,19 +82,20 @@ def test_what_somebody_wrote_on_the_hub_stays(hub, run):
     (own / "README.md").write_text("# My own\n")
     upload_preset(NAME, own)
     assert card(hub) == "# My own\n"
+    # If there is none, the Hub's stays.
     upload_preset(NAME, run)
     assert card(hub) == "# My own\n"
-    # Of the Hub's, what stands outside the marks stays.
-    hub.add_repo("alice/mine", {**uploaded(hub), "README.md": b""})
-    upload_preset(NAME, own)
     hub.add_repo("alice/mine", {**uploaded(hub), "README.md": b""})
     upload_preset(NAME, run)
     text = card(hub).replace("---\n", "---\nlicense: mit\n", 1) + "\nMine.\n"
     hub.add_repo("alice/mine", {**uploaded(hub), "README.md": text.encode()})
-    for folder in (run, own):
-        upload_preset(NAME, folder)
-        assert "license: mit\n" in card(hub) and "weights: mit" in card(hub)
-        assert card(hub).endswith("\nMine.\n")
+    upload_preset(NAME, run)
+    assert "license: mit\n" in card(hub) and "weights: mit" in card(hub)
+    assert card(hub).endswith("\nMine.\n")
+    # A new branch starts from it too.
+    upload_preset(NAME, run, revision="v2")
+    assert uploaded(hub, "v2")["README.md"].decode() == card(hub)
+    assert find_preset(NAME).metadata()["license"] == "mit"
 
 
 def test_branches_and_pull_requests(hub, run):
@@ -157,7 +159,8 @@ def test_a_repository_of_something_else(hub, run):
     hub.add_repo("alice/mine", files)
     refused(run, "holds something else.*'config.json', 'model.safetensors'")
     hub.add_repo("alice/mine", {**files, "metadata.json": b"[]"})
-    refused(run, "holds something else")
+    for revision in (None, "v2"):
+        refused(run, "holds something else", revision=revision)
     assert uploaded(hub) == {**files, "metadata.json": b"[]"}
 
 

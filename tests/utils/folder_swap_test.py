@@ -508,7 +508,7 @@ def test_somebody_who_never_lets_go(made, monkeypatch):
         fcntl.flock(handle, fcntl.LOCK_EX)
         with settled(folder):
             assert whose(folder) == "old"
-        with pytest.raises(OSError, match="another process has been working"):
+        with pytest.raises(OSError, match="other processes have been using"):
             swap_in(folder, put("new"))
     finally:
         os.close(handle)
