@@ -10,6 +10,7 @@ import sys
 from keras_lapgan.version import __version__
 
 _HOMES = {
+    "ExportError": "keras_lapgan.export.export_error",
     "LAPGAN": "keras_lapgan.models.lapgan",
     "LAPGANLevel": "keras_lapgan.models.lapgan_level",
     "PresetError": "keras_lapgan.utils.preset_error",

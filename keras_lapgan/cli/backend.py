@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -49,6 +50,30 @@ def import_keras(seed=None):
         if seed is not None:
             keras.utils.set_random_seed(seed % 2**32)
     return keras
+
+
+@contextlib.contextmanager
+def quiet():
+    """Silences what converters print; gives a function that prints.
+
+    `KERAS_LAPGAN_DEBUG` lets all through.
+    """
+    if os.environ.get("KERAS_LAPGAN_DEBUG"):
+        yield lambda text: print(text, file=sys.stderr)
+        return
+    with open(os.dup(2), "w") as console, open(os.devnull, "w") as nowhere:
+        kept = os.dup(1)
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            with (
+                _silent_stderr(),
+                contextlib.redirect_stdout(nowhere),
+                contextlib.redirect_stderr(nowhere),
+            ):
+                yield lambda text: print(text, file=console, flush=True)
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ class _Group(click.Group):
     ends in one line; `KERAS_LAPGAN_DEBUG=1` shows where it came from.
     """
 
-    names = ("info", "presets", "push", "sample", "train")
+    names = ("export", "info", "presets", "push", "sample", "train")
 
     def list_commands(self, ctx):
         return list(self.names)

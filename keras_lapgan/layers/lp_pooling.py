@@ -5,7 +5,7 @@ from keras import layers
 from keras import ops
 
 # Keeps the square root's gradient finite where both channels are 0.
-_EPSILON = 1e-12
+EPSILON = 1e-12
 
 
 @keras.saving.register_keras_serializable("keras_lapgan")
@@ -47,7 +47,7 @@ class PairwiseL2Pooling(layers.Layer):
         values = ops.square(ops.cast(inputs, "float32"))
         pairs = (*ops.shape(inputs)[:-1], channels, 2)
         total = ops.sum(ops.reshape(values, pairs), axis=-1)
-        norm = ops.sqrt(total + _EPSILON)
+        norm = ops.sqrt(total + EPSILON)
         return ops.cast(norm, self.compute_dtype)
 
     def _pooled(self, shape):

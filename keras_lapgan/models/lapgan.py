@@ -574,8 +574,12 @@ class LAPGAN(AdversarialModel):
 
     # === Pixels ===
 
-    def _statistics(self, k):
-        """Mean and deviation of the pixels at level `k`."""
+    def pixel_statistics(self, k):
+        """Mean and deviation of the pixels at level `k`.
+
+        Returns:
+            Two float32 tensors of shape `(1, height, width, channels)`.
+        """
 
         def at_level(value):
             value = ops.broadcast_to(value, (1, *self.image_shape))
@@ -593,12 +597,12 @@ class LAPGAN(AdversarialModel):
         statistics are those of level 0, shrunk, which is right to about one
         grey level.
         """
-        mean, std = self._statistics(k)
+        mean, std = self.pixel_statistics(k)
         return ops.clip(images * std + mean, 0.0, 255.0)
 
     def from_pixels(self, images, k=0):
         """Normalises pictures of level `k` in 0..255."""
-        mean, std = self._statistics(k)
+        mean, std = self.pixel_statistics(k)
         return (ops.cast(images, "float32") - mean) / std
 
     # === Presets ===
@@ -707,6 +711,80 @@ class LAPGAN(AdversarialModel):
             metadata,
             include_optimizer=include_optimizer,
             weights_dtype=weights_dtype,
+        )
+
+    # === Export ===
+
+    def export(
+        self,
+        path,
+        format="tf_saved_model",
+        *,
+        level=None,
+        stages=False,
+        batch="dynamic",
+        precision="float32",
+        dtype="uint8",
+        overwrite=False,
+    ):
+        """Writes the sampler for a runtime without Keras, and checks it.
+
+        The folder gets the model's file, `signature.json` (what goes in and
+        comes out) and `run.py`, which draws with that runtime and numpy what
+        `generate` draws for the same seed. The file takes noise, one input a
+        level, and labels of a class-conditional model. It has been run, and
+        its pictures were compared with Keras' own.
+
+        Args:
+            path: path of a new folder.
+            format: str. `"tf_saved_model"`, `"onnx"`, `"openvino"`,
+                `"litert"`, `"torch"` (a `torch.export` program), `"keras"`
+                (Keras' own layers, without this package) or `"safetensors"`
+                (arrays, and the steps to compute). Where another backend has
+                to write it, a process with that backend does. Defaults to
+                `"tf_saved_model"`.
+            level: int or None. This level alone: it takes the picture of the
+                next coarser level, float32 in 0..255, as well. Defaults to
+                None, the whole chain.
+            stages: bool. Return the pictures of all levels. Defaults to
+                False.
+            batch: int or `"dynamic"`. Pictures a call. Defaults to
+                `"dynamic"`, any number.
+            precision: str. `"float32"`, or what the runtime's tools offer of
+                `"float16"` and `"int8"`. Defaults to `"float32"`.
+            dtype: str. Of the pictures, `"uint8"` or `"float32"` in 0..255.
+                Defaults to `"uint8"`.
+            overwrite: bool. Replace an earlier export. Defaults to False.
+
+        Returns:
+            A dict, the content of `signature.json`; its `"verified"` says how
+            far the file's pictures are from Keras'.
+
+        Raises:
+            ExportError: (a ValueError) it cannot be written like this, a
+                package is missing, or the file does not draw what Keras
+                draws. Nothing is left behind.
+            OSError: the disk is full or the folder cannot be written.
+
+        Example:
+
+        ```python
+        model = LAPGAN.from_preset("lapgan_cifar10_small")
+        model.export("exported", "onnx")
+        ```
+        """
+        from keras_lapgan.export.export_model import export_model
+
+        return export_model(
+            self,
+            path,
+            format,
+            level=level,
+            stages=stages,
+            batch=batch,
+            precision=precision,
+            dtype=dtype,
+            overwrite=overwrite,
         )
 
     # === Config ===
