@@ -61,33 +61,38 @@ def quiet():
     if os.environ.get("KERAS_LAPGAN_DEBUG"):
         yield lambda text: print(text, file=sys.stderr)
         return
-    with open(os.dup(2), "w") as console, open(os.devnull, "w") as nowhere:
-        kept = os.dup(1)
-        os.dup2(nowhere.fileno(), 1)
-        try:
-            with (
-                _silent_stderr(),
-                contextlib.redirect_stdout(nowhere),
-                contextlib.redirect_stderr(nowhere),
-            ):
-                yield lambda text: print(text, file=console, flush=True)
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
+    try:
+        console = open(os.dup(2), "w")
+    except OSError:
+        # Started with stderr closed: nobody to tell.
+        console = open(os.devnull, "w")
+    with (
+        console,
+        open(os.devnull, "w") as nowhere,
+        _silent(1),
+        _silent(2),
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield lambda text: print(text, file=console, flush=True)
+
+
+def _silent_stderr():
+    return _silent(2)
 
 
 @contextlib.contextmanager
-def _silent_stderr():
+def _silent(descriptor):
     try:
-        kept = os.dup(2)
+        kept = os.dup(descriptor)
     except OSError:
-        # Started with stderr closed: nothing to silence.
+        # It was closed from the start: nothing to silence.
         yield
         return
     with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+        os.dup2(nowhere.fileno(), descriptor)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
+        os.dup2(kept, descriptor)
         os.close(kept)

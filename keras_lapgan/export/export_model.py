@@ -23,6 +23,7 @@ from keras_lapgan.export.script import SCRIPT
 from keras_lapgan.export.script import script_text
 from keras_lapgan.export.verify import verify
 from keras_lapgan.export.writers import write_file
+from keras_lapgan.networks.network import Network
 from keras_lapgan.presets.preset_folder import NOTICE
 from keras_lapgan.utils.new_folder import new_folder
 from keras_lapgan.version import __version__
@@ -76,6 +77,13 @@ def export_model(
     """
     path = Path(path)
     progress = progress or (lambda text: None)
+    if level is not None:
+        if level not in range(len(model.levels)):
+            raise ExportError(
+                f"`level` must be from 0 (finest) to {len(model.levels) - 1} "
+                f"(coarsest), or None, the whole chain. Received: {level!r}"
+            )
+        level = int(level)
     options = {
         "level": level,
         "stages": stages,
@@ -84,13 +92,12 @@ def export_model(
         "dtype": dtype,
     }
     check_request(path, format, overwrite=overwrite, **options)
-    if level is not None:
-        model.level(level)
     _check_classes(model)
     backend = get_format(format).backend
     if backend not in (None, keras.backend.backend()):
-        options.update(format=format, overwrite=overwrite)
-        return _in_other_process(model, path, backend, options, progress)
+        options["format"] = format
+        with new_folder(path, overwrite) as folder:
+            return _in_other_process(model, folder, backend, options, progress)
     model = _in_float32(model)
     signature = _signature(model, format, **options)
     with new_folder(path, overwrite) as folder:
@@ -139,6 +146,14 @@ def _in_float32(model):
     }
     if policies == {"float32"}:
         return model
+    for level in model.levels:
+        if not isinstance(level.generator, Network):
+            raise ExportError(
+                f"The generator of level {level.index} is a network of your "
+                "own that computes in fewer bits. Build it under the policy "
+                "float32, and `set_weights(model.get_weights())`. Received: "
+                f"{level.generator.dtype_policy.name}"
+            )
     config = model.get_config()
     for level in config["levels"]:
         for role in ("generator", "discriminator"):
@@ -189,7 +204,7 @@ def _failures(what):
 # === Another backend ===
 
 
-def _in_other_process(model, path, backend, options, progress):
+def _in_other_process(model, folder, backend, options, progress):
     """Exports a copy of the model where Keras runs on another backend."""
     with tempfile.TemporaryDirectory() as scratch:
         preset, result = Path(scratch, "preset"), Path(scratch, "result.json")
@@ -200,9 +215,11 @@ def _in_other_process(model, path, backend, options, progress):
             "KERAS_BACKEND": backend,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
+        # The process makes it, inside what is removed here if it is killed.
+        folder.rmdir()
         job = {
             "preset": str(preset),
-            "path": str(path.absolute()),
+            "path": str(folder),
             "result": str(result),
             "options": options,
         }
@@ -221,8 +238,8 @@ def _in_other_process(model, path, backend, options, progress):
                 f"{lines[-1]}"
             )
         found = json.loads(result.read_text(encoding="utf-8"))
-    if "error" in found:
         if "errno" in found:
             raise OSError(found["errno"], found["error"], found["filename"])
-        raise ExportError(found["error"])
+        if "error" in found:
+            raise ExportError(found["error"])
     return found["signature"]

@@ -76,7 +76,7 @@ def get_format(name):
     Raises:
         ExportError: there is none of this name.
     """
-    if name not in FORMATS:
+    if not isinstance(name, str) or name not in FORMATS:
         raise ExportError(
             f"`format` must be one of {', '.join(FORMATS)}. "
             f"Received: format={name!r}"

@@ -56,8 +56,8 @@ def _check_path(path, overwrite):
             )
         if not is_export(path):
             raise ExportError(
-                f"{str(path)!r} is no earlier export, so it is left alone. "
-                "Choose another folder."
+                f"{str(path)!r} is no earlier export, or holds more than one, "
+                "so it is left alone. Choose another folder."
             )
     above = path.absolute().parent
     while not above.exists():

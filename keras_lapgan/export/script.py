@@ -20,6 +20,8 @@ def script_text(format):
     # Which the common part has imported.
     body = body.replace("import numpy as np\n", "", 1).strip("\n")
     before, _, rest = main.partition(_MARK)
+    # The common part names what only the runtime defines.
+    before = before.replace("  # noqa: F821", "")
     return f"{before}{_MARK}\n\n{body}\n{rest}"
 
 

@@ -90,24 +90,36 @@ def write_signature(folder, signature):
 
 
 def is_export(folder):
-    """Whether a folder looks like one that `export` wrote."""
+    """Whether a folder is one that `export` wrote, with nothing else in it."""
+    folder = Path(folder)
     try:
-        text = (Path(folder) / SIGNATURE).read_text(encoding="utf-8")
-        return "keras_lapgan_export" in json.loads(text)
-    except (OSError, ValueError, TypeError):
+        text = (folder / SIGNATURE).read_text(encoding="utf-8")
+        known = set(json.loads(text)["sha256"])
+    except (OSError, ValueError, TypeError, KeyError):
         return False
+    found = {path.relative_to(folder) for path in _files(folder)}
+    return all(
+        path.as_posix() in known or path.parts[0] == "__pycache__"
+        for path in found
+    )
 
 
 def file_hashes(folder):
     """The sha256 of each file in a folder, by its path inside it."""
     folder = Path(folder)
     hashes = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path != folder / SIGNATURE:
-            with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            hashes[path.relative_to(folder).as_posix()] = digest
+    for path in sorted(_files(folder)):
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        hashes[path.relative_to(folder).as_posix()] = digest
     return hashes
+
+
+def _files(folder):
+    """All files but the signature itself."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path != folder / SIGNATURE:
+            yield path
 
 
 def float32_bytes(arrays):

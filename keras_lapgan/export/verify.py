@@ -81,6 +81,13 @@ def _drawn_by_keras(model, level, count):
     """What goes into a file of one level, and all stages, by level."""
     how = {"seed": _SEED, "return_pyramid": True, "dtype": "float32"}
     stages = model.generate(count, **how)
+    for k, stage in enumerate(stages):
+        if not np.isfinite(stage).all():
+            raise ExportError(
+                "Keras itself draws no pictures with these weights: there is "
+                f"NaN or infinity at level {k}. Train the model again, from "
+                "an earlier checkpoint."
+            )
     if level is None or level == len(model.levels) - 1:
         return None, stages
     images = stages[level + 1]

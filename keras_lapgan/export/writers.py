@@ -153,6 +153,14 @@ def _write_torch(plain, path, signature):
 
 
 def _write_keras(plain, path, signature):
+    # `keras.layers` are these; what else there is, no other process knows.
+    for layer in plain.model._flatten_layers():
+        if type(layer).__module__.partition(".")[0] != "keras":
+            raise ExportError(
+                "The format keras holds Keras' own layers; "
+                f"{layer.name} is none of them. Use another format. "
+                f"Received: {type(layer).__module__}.{type(layer).__name__}"
+            )
     plain.model.save(path)
 
 

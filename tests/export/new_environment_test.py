@@ -1,5 +1,6 @@
 """Each format's run.py in a new environment, with its runtime and no more."""
 
+import contextlib
 import functools
 import json
 import os
@@ -32,12 +33,9 @@ RUNTIMES = {
     "keras": ["keras", "tensorflow"],
     "safetensors": ["safetensors"],
 }
-# Without weights and with classes, and the other way round.
-PRESETS = [
-    "lapgan_cifar10_small",
-    "lapgan_cifar10_class_conditional_small",
-]
-UNCONDITIONAL, CONDITIONAL = PRESETS
+UNCONDITIONAL = "lapgan_cifar10_small"
+CONDITIONAL = "lapgan_cifar10_class_conditional_small"
+PRESETS = [UNCONDITIONAL, CONDITIONAL]
 SEED = ("--seed", 42)
 CHAIN = {"stages": False}
 FINEST = {"level": 0}
@@ -82,18 +80,12 @@ class Environment:
         )
 
 
-@pytest.fixture(scope="module")
-def new_environment(tmp_path_factory):
-    """Makes environments, which go away with the last test."""
-    folders = []
-
-    def new_environment(*packages):
-        folder = tmp_path_factory.mktemp("environment")
-        folders.append(folder)
-        return Environment(folder, packages)
-
-    yield new_environment
-    for folder in folders:
+@contextlib.contextmanager
+def new_environment(folder, *packages):
+    """An `Environment` that goes away again: some are gigabytes."""
+    try:
+        yield Environment(folder, packages)
+    finally:
         shutil.rmtree(folder)
 
 
@@ -111,14 +103,16 @@ def elsewhere(format, tmp_path_factory):
         # Its files are for the version that wrote them, on any device.
         packages = [f"torch=={version('torch').partition('+')[0]}"]
     folder = tmp_path_factory.mktemp(format)
-    yield Environment(folder, [*packages, "numpy"])
-    shutil.rmtree(folder)
+    with new_environment(folder, *packages, "numpy") as environment:
+        yield environment
 
 
 @pytest.fixture(scope="module")
-def bare(new_environment):
+def bare(tmp_path_factory):
     """An environment with numpy alone."""
-    return new_environment("numpy")
+    folder = tmp_path_factory.mktemp("bare")
+    with new_environment(folder, "numpy") as environment:
+        yield environment
 
 
 def skip_without(format):
@@ -129,7 +123,7 @@ def skip_without(format):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """The folder of each preset, and its model."""
+    """The folder of each preset, and its model; one has random weights."""
     found = {}
     for name in PRESETS:
         keras.utils.set_random_seed(0)
@@ -154,7 +148,8 @@ def exported(models, tmp_path_factory):
         models[name][1].export(folder, format=format, **options)
         return folder
 
-    return exported
+    yield exported
+    shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")
@@ -194,9 +189,10 @@ def fails(bare, tmp_path):
         before = sorted(tmp_path.rglob("*"))
         done = environment.run(script, *options, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
-        assert "Traceback" not in done.stderr
         assert sorted(tmp_path.rglob("*")) == before
-        line = done.stderr.splitlines()[-1]
+        # A runtime may write to its log before; torch logs what it catches.
+        *others, line = done.stderr.splitlines()
+        assert not any(other.startswith("Traceback") for other in others)
         assert line.startswith("Error: ")
         return line
 
@@ -208,12 +204,11 @@ def pixels(path):
         return np.asarray(image)
 
 
-def assert_same_pictures(drawn, wanted, record_property):
+def assert_same_pictures(drawn, wanted):
     """Equal, but for values whose rounding falls to the other side."""
     assert (drawn.shape, drawn.dtype) == (wanted.shape, np.uint8)
     apart = np.abs(drawn.astype(int) - wanted)
-    record_property("values", apart.size)
-    record_property("values_apart", np.count_nonzero(apart))
+    print(f"{np.count_nonzero(apart)} of {apart.size} values apart")
     assert apart.max() <= 1
     assert np.mean(apart > 0) < 1e-3
 
@@ -228,37 +223,28 @@ def test_this_package_is_not_there(elsewhere, tmp_path):
 
 @each_preset
 @pytest.mark.parametrize("stages", [False, True])
-def test_the_whole_chain(
-    draws, exported, sampled, name, format, stages, record_property
-):
+def test_the_whole_chain(draws, exported, sampled, name, format, stages):
     folder = exported(name, format, stages=stages)
     layout = ("--layout", "strip") if stages else ()
     told, drawn = draws(folder, *SEED, *layout)
     expected, wanted = sampled(name, *SEED, *layout)
     assert told == expected
-    assert_same_pictures(drawn, wanted, record_property)
+    assert_same_pictures(drawn, wanted)
 
 
-def test_chosen_classes(draws, exported, sampled, format, record_property):
+def test_chosen_classes(draws, exported, sampled, format):
     folder = exported(CONDITIONAL, format, **CHAIN)
     options = (*SEED, "--labels", "Dog,3,truck", "--count", 100)
     told, drawn = draws(folder, *options)
     expected, wanted = sampled(CONDITIONAL, *options)
     assert told == expected
-    assert_same_pictures(drawn, wanted, record_property)
+    assert_same_pictures(drawn, wanted)
 
 
 @each_preset
 @pytest.mark.parametrize("ending", [".npy", ".png"])
 def test_the_finest_level(
-    draws,
-    models,
-    exported,
-    name,
-    format,
-    ending,
-    tmp_path_factory,
-    record_property,
+    draws, models, exported, name, format, ending, tmp_path_factory
 ):
     model = models[name][1]
     count = 1 if ending == ".png" else 70
@@ -274,24 +260,20 @@ def test_the_finest_level(
     assert told == f"{count} pictures of seed 42: samples.png\n"
     wanted = model.generate_from(coarse, level=1, seed=42)
     wanted = image_grid(wanted, columns=model.num_classes or None, scale=2)
-    assert_same_pictures(drawn, wanted, record_property)
+    assert_same_pictures(drawn, wanted)
 
 
 @each_preset
-def test_the_coarsest_level(
-    draws, models, exported, name, format, record_property
-):
+def test_the_coarsest_level(draws, models, exported, name, format):
     told, drawn = draws(exported(name, format, level=2), *SEED, "--count", 30)
     assert told == "30 pictures of seed 42: samples.png\n"
     model = models[name][1]
     *_, wanted = model.generate(30, seed=42, return_pyramid=True)
     wanted = image_grid(wanted, columns=model.num_classes or None, scale=7)
-    assert_same_pictures(drawn, wanted, record_property)
+    assert_same_pictures(drawn, wanted)
 
 
-def test_a_program(
-    elsewhere, models, exported, format, tmp_path, record_property
-):
+def test_a_program(elsewhere, models, exported, format, tmp_path):
     folder = exported(CONDITIONAL, format, stages=True)
     code = """
 import sys
@@ -308,7 +290,7 @@ np.savez("drawn.npz", **Sampler()(5, seed=3, labels=7, start=90))
     )
     assert list(drawn) == ["images_0", "images_1", "images_2"]
     for k, wanted in enumerate(stages):
-        assert_same_pictures(drawn[f"images_{k}"], wanted[90:], record_property)
+        assert_same_pictures(drawn[f"images_{k}"], wanted[90:])
 
 
 # === Mistakes ===
@@ -330,9 +312,11 @@ def test_no_runtime(fails, exported, format):
     assert f"`pip install {' '.join(RUNTIMES[format])}`" in error
 
 
-def test_keras_without_a_backend(new_environment, fails, exported):
+def test_keras_without_a_backend(fails, exported, tmp_path_factory):
     script = exported(UNCONDITIONAL, "keras", **CHAIN) / "run.py"
-    error = fails(script, environment=new_environment("keras"))
+    folder = tmp_path_factory.mktemp("keras_alone")
+    with new_environment(folder, "keras") as environment:
+        error = fails(script, environment=environment)
     assert "`pip install keras tensorflow`; jax or torch" in error
 
 
@@ -346,46 +330,32 @@ def test_help(bare, exported, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, export, options, message",
+    "what, options, message",
     [
+        ("classes", "--labels kat", "no class 'kat'. Did you mean cat"),
+        ("classes", "--labels 10", "no class '10'. Classes: airplane, auto"),
         (
-            CONDITIONAL,
-            CHAIN,
-            "--labels kat",
-            "no class 'kat'. Did you mean cat",
+            "chain",
+            "--labels cat",
+            "not class-conditional; leave the option out",
         ),
-        (
-            CONDITIONAL,
-            CHAIN,
-            "--labels 10",
-            "no class '10'. Classes: airplane, ",
-        ),
-        (UNCONDITIONAL, CHAIN, "--labels cat", "not class-conditional; leave"),
-        (
-            UNCONDITIONAL,
-            CHAIN,
-            "--layout strip",
-            "needs a file with all stages",
-        ),
-        (UNCONDITIONAL, CHAIN, "--images GREY", "starts from noise; leave `im"),
-        (UNCONDITIONAL, FINEST, "", "makes pictures finer. `images` mus"),
-        (UNCONDITIONAL, FINEST, "--images GREY", "shape (1, 9, 9, 1)"),
-        (UNCONDITIONAL, FINEST, "--images no.png", "no.png"),
-        (
-            UNCONDITIONAL,
-            CHAIN,
-            "--output GREY",
-            "Choose another, or replace it",
-        ),
-        (UNCONDITIONAL, CHAIN, "--output a.jpg", "must end in .png or .npy or"),
-        (UNCONDITIONAL, CHAIN, "--output no/a.png", "there is no folder 'no'"),
-        (UNCONDITIONAL, CHAIN, "--count 0", "`--count` must be a whole number"),
-        (UNCONDITIONAL, CHAIN, "--seed -1", "`--seed` must be a whole number"),
-        (UNCONDITIONAL, CHAIN, "--sede 1", "--sede"),
+        ("chain", "--layout strip", "--layout strip needs a file with all st"),
+        ("chain", "--images GREY", "starts from noise; leave `images` out"),
+        ("chain", "--output GREY", "Choose another, or replace it with --ov"),
+        ("chain", "--output a.jpg", "must end in .png or .npy or .npz"),
+        ("chain", "--output no/a.png", "there is no folder 'no'"),
+        ("chain", "--count 0", "must be a whole number from 1 to"),
+        ("chain", "--seed -1", "must be a whole number from 0 to"),
+        ("chain", "--sede 1", "--sede"),
+        ("finest", "", "makes pictures finer. `images` must be"),
+        ("finest", "--images GREY", "Received: shape (1, 9, 9, 1)"),
+        ("finest", "--images no.png", "no.png"),
     ],
 )
-def test_options(fails, exported, tmp_path, name, export, options, message):
+def test_options(fails, exported, tmp_path, what, options, message):
     Image.new("L", (9, 9)).save(tmp_path / "grey.png")
+    name = CONDITIONAL if what == "classes" else UNCONDITIONAL
+    export = FINEST if what == "finest" else CHAIN
     script = exported(name, "keras", **export) / "run.py"
     options = options.replace("GREY", "grey.png").split()
     assert message in fails(script, *options)

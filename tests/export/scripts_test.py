@@ -513,10 +513,10 @@ def test_png_files(tmp_path, channels):
         np.testing.assert_array_equal(run.read_png(tmp_path / "b.png"), image)
 
 
-def png(image, kind=0, bits=8, colour=2, interlaced=0, pieces=1):
+def png(image, kind=0, bits=8, colour=2, interlaced=0, pieces=1, height=None):
     """A PNG file of which each row has the filter `kind`."""
     x = image.astype(int)
-    height, width, channels = x.shape
+    rows, width, channels = x.shape
     padded = np.pad(x, [(1, 0), (1, 0), (0, 0)])
     left, up, corner = padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
     base = left + up - corner
@@ -524,11 +524,11 @@ def png(image, kind=0, bits=8, colour=2, interlaced=0, pieces=1):
     nearest = np.abs(choices - base).argmin(axis=0)
     paeth = np.take_along_axis(choices, nearest[None], axis=0)[0]
     guess = [0, left, up, (left + up) // 2, paeth, 0][kind]
-    rows = ((x - guess) % 256).reshape(height, -1)
-    rows = np.pad(rows, [(0, 0), (1, 0)], constant_values=kind).astype("uint8")
-    data = zlib.compress(rows.tobytes())
+    data = ((x - guess) % 256).reshape(rows, -1)
+    data = np.pad(data, [(0, 0), (1, 0)], constant_values=kind)
+    data = zlib.compress(data.astype("uint8").tobytes())
     cut = -(-len(data) // pieces)
-    header = (width, height, bits, colour, 0, 0, interlaced)
+    header = (width, height or rows, bits, colour, 0, 0, interlaced)
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", *header)), (b"tEXt", b"a\0b")]
     for start in range(0, len(data), cut):
         chunks.append((b"IDAT", data[start : start + cut]))
@@ -561,6 +561,8 @@ def test_png_files_that_are_not_read(tmp_path):
         (png(image, interlaced=1), "interlace 1"),
         (png(image, kind=5), "filter 5"),
         (png(image, colour=6), "data of another size than 9 x 9"),
+        (png(image, height=8), "data of another size than 9 x 8"),
+        (png(image, height=2**32 - 1), "data of another size"),
         (whole[:8], "unpack requires"),
         (whole[:60], "unpack_from requires"),
         (bytes(damaged), "damaged data"),

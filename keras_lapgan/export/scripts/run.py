@@ -31,7 +31,13 @@ import threading
 import zlib
 from pathlib import Path
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    if __name__ != "__main__":
+        raise
+    print("Error: run.py needs numpy, `pip install numpy`", file=sys.stderr)
+    sys.exit(2)
 
 # Pictures a call of the model, where its file takes any number.
 CHUNK = 64
@@ -326,7 +332,7 @@ def read_png(path):
     data = Path(path).read_bytes()
     try:
         return decode_png(data)
-    except (ValueError, zlib.error, struct.error) as error:
+    except (ValueError, OverflowError, zlib.error, struct.error) as error:
         raise ValueError(
             f"{str(path)!r} must be a PNG file of 8-bit grey or RGB, not "
             f"interlaced. Received: {error}"
@@ -556,7 +562,7 @@ def check_output(path, layout, overwrite):
         )
     if path.exists() and not overwrite:
         raise ValueError(
-            f"--output exists. Choose another, or replace it with --overwrite. "
+            "--output exists. Choose another, or replace it with --overwrite. "
             f"{received}"
         )
     ours = path.is_file()
