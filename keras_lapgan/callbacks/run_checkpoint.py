@@ -1,7 +1,5 @@
 import csv
-import errno
 import math
-import shutil
 import signal
 import threading
 from pathlib import Path
@@ -13,6 +11,7 @@ from keras_lapgan.callbacks.save_error import save_errors
 from keras_lapgan.presets.preset_folder import save_preset
 from keras_lapgan.utils.checkpoints import checkpoint_path
 from keras_lapgan.utils.checkpoints import latest_checkpoint
+from keras_lapgan.utils.files import check_room
 from keras_lapgan.utils.files import write_file
 
 LOG = "log.csv"
@@ -161,13 +160,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         ]
         # In 4 bytes each; once as the weights, once as the checkpoint.
         needed = 2 * 4 * sum(math.prod(v.shape) for v in variables)
-        free = shutil.disk_usage(self.folder).free
-        if free < needed:
-            raise OSError(
-                errno.ENOSPC,
-                f"{needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB "
-                "are free",
-            )
+        check_room(self.folder, needed)
 
 
 def append_log(folder, epoch, logs):

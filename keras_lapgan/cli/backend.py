@@ -44,7 +44,7 @@ def import_keras(seed=None):
     choose_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     debug = os.environ.get("KERAS_LAPGAN_DEBUG")
-    with contextlib.nullcontext() if debug else _silent_stderr():
+    with contextlib.nullcontext() if debug else _silent(2):
         import keras
 
         if seed is not None:
@@ -75,10 +75,6 @@ def quiet():
         contextlib.redirect_stderr(nowhere),
     ):
         yield lambda text: print(text, file=console, flush=True)
-
-
-def _silent_stderr():
-    return _silent(2)
 
 
 @contextlib.contextmanager

@@ -1,21 +1,14 @@
 import os
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
 from keras_lapgan.cli import options
-
-# As in `keras_lapgan.export.FORMATS`, which needs Keras.
-_FORMATS = (
-    "tf_saved_model",
-    "onnx",
-    "openvino",
-    "litert",
-    "torch",
-    "keras",
-    "safetensors",
-)
+from keras_lapgan.export import FORMATS
+from keras_lapgan.export import ExportError
+from keras_lapgan.export.formats import CPU_ONLY
 
 
 class _Batch(click.ParamType):
@@ -39,7 +32,7 @@ class _Batch(click.ParamType):
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--format",
-    type=click.Choice(_FORMATS),
+    type=click.Choice(list(FORMATS)),
     required=True,
     help="The runtime that is to draw.",
 )
@@ -99,8 +92,6 @@ def command(
     without Keras. The file is run, and compared with Keras, before OUT
     appears.
     """
-    from keras_lapgan.export import FORMATS
-    from keras_lapgan.export import ExportError
     from keras_lapgan.export.request import check_request
     from keras_lapgan.presets.sources import find_preset
 
@@ -123,13 +114,14 @@ def command(
             f"train {preset}`, or export untrained ones with "
             "--random-weights."
         )
-    backend = FORMATS[format].backend
-    if backend is not None and "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = backend
+    if "keras" not in sys.modules:
+        os.environ.update(CPU_ONLY)
+        if FORMATS[format].backend is not None:
+            os.environ["KERAS_BACKEND"] = FORMATS[format].backend
 
     from keras_lapgan.cli.backend import import_keras
 
-    import_keras()
+    import_keras(seed=0 if random_weights else None)
     from keras_lapgan import LAPGAN
     from keras_lapgan.cli.backend import quiet
     from keras_lapgan.export.export_model import export_model
@@ -156,7 +148,8 @@ def _told(out, signature):
         line += f"; its weights would be {whole:.1f} MB in float32"
     yield line
     found = signature["verified"]
-    counts = " and ".join(map(str, found["batches"]))
+    *counts, last = map(str, found["batches"])
+    counts = f"{', '.join(counts)} and {last}" if counts else last
     if signature["precision"] != "float32":
         how = (
             f"pixels change by {found['mean_difference']:.2g} of 255 grey "
@@ -169,4 +162,7 @@ def _told(out, signature):
     yield f"Checked on {counts} pictures: {how}"
     names = [spec["name"] for spec in signature["inputs"]]
     more = " --images coarse.png" if names[-1].startswith("images") else ""
-    yield f"Draw: python {out / 'run.py'} --seed 42{more}"
+    script = shlex.quote(str(out / "run.py"))
+    # Else a name could be read as an option.
+    script = f"./{script}" if script.startswith("-") else script
+    yield f"Draw: python {script} --seed 42{more}"

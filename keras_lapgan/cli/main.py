@@ -1,6 +1,8 @@
 import difflib
 import importlib
 import os
+import signal
+import sys
 
 import click
 
@@ -67,6 +69,8 @@ def cli():
 
 def main():
     """Runs the command line."""
+    # As Ctrl-C does, it lets every command clean up.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     cli(prog_name="keras-lapgan")
 
 

@@ -1,4 +1,4 @@
-"""Exports a preset in a process of its own, for another backend's sake."""
+"""Exports a preset in a process with the backend and device it takes."""
 
 import json
 import sys

@@ -16,16 +16,20 @@ import keras
 
 from keras_lapgan.export import signature as signatures
 from keras_lapgan.export.export_error import ExportError
+from keras_lapgan.export.formats import CPU_ONLY
 from keras_lapgan.export.formats import get_format
 from keras_lapgan.export.plain_sampler import PlainSampler
 from keras_lapgan.export.request import check_request
+from keras_lapgan.export.request import is_whole
 from keras_lapgan.export.script import SCRIPT
 from keras_lapgan.export.script import script_text
 from keras_lapgan.export.verify import verify
 from keras_lapgan.export.writers import write_file
 from keras_lapgan.networks.network import Network
 from keras_lapgan.presets.preset_folder import NOTICE
+from keras_lapgan.utils.files import check_room
 from keras_lapgan.utils.new_folder import new_folder
+from keras_lapgan.utils.preset_error import PresetError
 from keras_lapgan.version import __version__
 
 
@@ -78,12 +82,14 @@ def export_model(
     path = Path(path)
     progress = progress or (lambda text: None)
     if level is not None:
-        if level not in range(len(model.levels)):
+        if not is_whole(level) or level not in range(len(model.levels)):
             raise ExportError(
                 f"`level` must be from 0 (finest) to {len(model.levels) - 1} "
                 f"(coarsest), or None, the whole chain. Received: {level!r}"
             )
         level = int(level)
+    if is_whole(batch):
+        batch = int(batch)
     options = {
         "level": level,
         "stages": stages,
@@ -93,8 +99,9 @@ def export_model(
     }
     check_request(path, format, overwrite=overwrite, **options)
     _check_classes(model)
-    backend = get_format(format).backend
-    if backend not in (None, keras.backend.backend()):
+    here = keras.backend.backend()
+    backend = get_format(format).backend or here
+    if backend != here or not _is_on_cpu():
         options["format"] = format
         with new_folder(path, overwrite) as folder:
             return _in_other_process(model, folder, backend, options, progress)
@@ -105,6 +112,9 @@ def export_model(
         with _failures(f"The model could not be written as {format}"):
             inputs, outputs = signature["inputs"], signature["outputs"]
             plain = PlainSampler(model, inputs, outputs)
+            size = signatures.float32_bytes(plain.arrays)
+            # Some converters need a second copy meanwhile.
+            check_room(folder, 2 * size + 10**6)
             write_file(plain, folder, signature)
         if model.terms and model.terms[1]:
             (folder / NOTICE).write_text(model.terms[1], encoding="utf-8")
@@ -113,7 +123,7 @@ def export_model(
         progress(f"Comparing what {signature['file']} and Keras draw")
         with _failures(f"{signature['file']} does not run"):
             signature["verified"] = verify(model, folder, signature)
-        signature["float32_bytes"] = signatures.float32_bytes(plain.arrays)
+        signature["float32_bytes"] = size
         signature["sha256"] = signatures.file_hashes(folder)
         signatures.write_signature(folder, signature)
     return signature
@@ -201,17 +211,29 @@ def _failures(what):
         raise ExportError(f"{what}: {type(error).__name__}: {text}") from error
 
 
-# === Another backend ===
+# === Another process ===
+
+
+def _is_on_cpu():
+    return "cpu" in str(keras.ops.zeros(()).device).lower()
 
 
 def _in_other_process(model, folder, backend, options, progress):
-    """Exports a copy of the model where Keras runs on another backend."""
+    """Exports a copy of the model where Keras runs on a backend's CPU."""
     with tempfile.TemporaryDirectory() as scratch:
         preset, result = Path(scratch, "preset"), Path(scratch, "result.json")
-        model.save_to_preset(preset)
+        try:
+            model.save_to_preset(preset)
+        except PresetError as error:
+            raise ExportError(
+                f"Keras on {backend} has to write this format, in a process "
+                f"that gets the model as a preset; run Keras with "
+                f"KERAS_BACKEND={backend} to write it here. {error}"
+            ) from error
         progress(f"Starting Keras on {backend}")
         environment = {
             **os.environ,
+            **CPU_ONLY,
             "KERAS_BACKEND": backend,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }

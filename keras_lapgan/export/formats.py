@@ -28,6 +28,14 @@ class Format(NamedTuple):
 
 _TENSORFLOW = {"tensorflow": "tensorflow"}
 
+#: Environment of a process that exports. Accelerators round otherwise, and
+#: torch writes its device into the file.
+CPU_ONLY = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "JAX_PLATFORMS": "cpu",
+    "KERAS_TORCH_DEVICE": "cpu",
+}
+
 FORMATS = {
     "tf_saved_model": Format(
         "saved_model", "tensorflow", _TENSORFLOW, ("tensorflow",)

@@ -1,11 +1,14 @@
 """What can be said of an export before there is a model."""
 
+import operator
 import os
 from importlib.util import find_spec
 
+import numpy as np
+
 from keras_lapgan.export.export_error import ExportError
 from keras_lapgan.export.formats import get_format
-from keras_lapgan.export.signature import is_export
+from keras_lapgan.export.signature import strangers
 
 
 def check_request(
@@ -22,13 +25,13 @@ def check_request(
             "One level has one stage: leave out `stages` or `level`. "
             f"Received: stages={stages!r}, level={level!r}"
         )
-    whole = isinstance(batch, int) and not isinstance(batch, bool)
-    if batch != "dynamic" and not (whole and batch >= 1):
+    is_dynamic = isinstance(batch, str) and batch == "dynamic"
+    if not is_dynamic and (not is_whole(batch) or batch < 1):
         raise ExportError(
             '`batch` must be a number of pictures, at least 1, or "dynamic". '
             f"Received: batch={batch!r}"
         )
-    if batch != "dynamic" and not known.fixed_batch:
+    if not is_dynamic and not known.fixed_batch:
         raise ExportError(
             f"A file of the format {format} takes any number of pictures: "
             f"leave out `batch`. Received: batch={batch!r}"
@@ -36,8 +39,8 @@ def check_request(
     if precision not in known.precisions:
         raise ExportError(
             f"The format {format} is written in "
-            f"{' or '.join(known.precisions)}: its runtime has no tool for "
-            f"another. Received: precision={precision!r}"
+            f"{' or '.join(known.precisions)}. "
+            f"Received: precision={precision!r}"
         )
     if dtype not in ("uint8", "float32"):
         raise ExportError(
@@ -47,17 +50,32 @@ def check_request(
     _check_installed(format, precision)
 
 
+def is_whole(value):
+    """Whether it is an integer, of Python or numpy, and no bool."""
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, bool) and not np.ndim(value)
+
+
 def _check_path(path, overwrite):
     if path.exists() or path.is_symlink():
         if not overwrite:
             raise ExportError(
-                f"{str(path)!r} exists. Choose another folder, or overwrite "
-                "an earlier export."
+                f"{str(path)!r} exists. Choose another folder, or replace an "
+                "earlier export with `overwrite`."
             )
-        if not is_export(path):
+        others = strangers(path)
+        if others is None:
             raise ExportError(
-                f"{str(path)!r} is no earlier export, or holds more than one, "
-                "so it is left alone. Choose another folder."
+                f"{str(path)!r} is no earlier export, so it is left alone. "
+                "Choose another folder."
+            )
+        if others:
+            raise ExportError(
+                f"{str(path)!r} holds {others[0]!r}, which no export wrote: "
+                "move it away, or choose another folder."
             )
     above = path.absolute().parent
     while not above.exists():

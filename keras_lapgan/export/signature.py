@@ -84,23 +84,28 @@ def _pictures(model, level, dtype, batch):
 
 
 def write_signature(folder, signature):
-    """Writes `signature.json`, one line an entry of its lists."""
+    """Writes `signature.json`."""
     text = json.dumps(signature, indent=1, allow_nan=False)
     (Path(folder) / SIGNATURE).write_text(text + "\n", encoding="utf-8")
 
 
-def is_export(folder):
-    """Whether a folder is one that `export` wrote, with nothing else in it."""
+def strangers(folder):
+    """What is in a folder beside an export.
+
+    Returns:
+        A list of str, paths; None if the folder is no export.
+    """
     folder = Path(folder)
     try:
         text = (folder / SIGNATURE).read_text(encoding="utf-8")
         known = set(json.loads(text)["sha256"])
     except (OSError, ValueError, TypeError, KeyError):
-        return False
+        return None
     found = {path.relative_to(folder) for path in _files(folder)}
-    return all(
-        path.as_posix() in known or path.parts[0] == "__pycache__"
+    return sorted(
+        path.as_posix()
         for path in found
+        if path.as_posix() not in known and path.parts[0] != "__pycache__"
     )
 
 

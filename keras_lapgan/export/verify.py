@@ -34,6 +34,9 @@ def verify(model, folder, signature):
     sampler = load_script(folder).Sampler(folder)
     batch = signature["batch"]
     batches = [1, 7] if batch is None else [batch]
+    if model.num_classes:
+        # Each class once.
+        batches.append(model.num_classes)
     bounds = [b * _RANGE for b in _BOUNDS[signature["precision"]]]
     is_exact = signature["precision"] == "float32"
     worst = [0.0, 0.0]

@@ -1,5 +1,7 @@
 """A plain sampler, written in each format."""
 
+import io
+import os
 import tempfile
 from pathlib import Path
 
@@ -56,8 +58,12 @@ def _write_saved_model(plain, path, signature):
 
 
 def _write_onnx(plain, path, signature):
+    import onnx
     import tensorflow as tf
     import tf2onnx
+
+    # ONNX Runtime would report its use.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
     serve, specs = _served(plain, signature)
     serve = tf.function(serve, input_signature=specs, autograph=False)
@@ -69,11 +75,21 @@ def _write_onnx(plain, path, signature):
             first.dim_param = "batch"
     if signature["precision"] == "float16":
         from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
 
-        model = convert_float_to_float16(model, keep_io_types=True)
-    if signature["precision"] != "int8":
+        model = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+        # The converter puts its casts last, which others than ONNX Runtime
+        # refuse.
+        model.topological_sort()
+        model = model.model
+    if signature["precision"] == "int8":
+        _quantize_onnx(model, path)
+    else:
         path.write_bytes(model.SerializeToString())
-        return
+    onnx.checker.check_model(path, full_check=True)
+
+
+def _quantize_onnx(model, path):
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization import quantize_dynamic
 
@@ -146,7 +162,10 @@ def _write_torch(plain, path, signature):
         (values,),
         dynamic_shapes=(dict.fromkeys(values, axis),),
     )
-    torch.export.save(program, path)
+    # Torch's own writer of files aborts the process where the disk is full.
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    path.write_bytes(content.getvalue())
 
 
 # === Any backend ===

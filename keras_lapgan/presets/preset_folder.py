@@ -5,13 +5,11 @@ what it is, `model.weights.h5` holds the weights: what
 `keras.saving.load_model(folder)` reads as well. `README.md` is its card.
 """
 
-import errno
 import hashlib
 import json
 import math
 import os
 import re
-import shutil
 import warnings
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from keras_lapgan.presets.weights_file import write_weights
 from keras_lapgan.presets.weights_layout import parameter_counts
 from keras_lapgan.presets.weights_layout import resampling_numbers
 from keras_lapgan.presets.weights_layout import weights_layout
+from keras_lapgan.utils.files import check_room
 from keras_lapgan.utils.folder_swap import swap_in
 from keras_lapgan.utils.preset_error import PresetError
 from keras_lapgan.version import __version__
@@ -394,14 +393,4 @@ def _check_room(folder, model, include_optimizer):
     if include_optimizer:
         variables += list(model.optimizer.variables)
     needed = 4 * sum(math.prod(v.shape) for v in variables)
-    home = folder
-    while not home.is_dir():
-        home = home.parent
-    free = shutil.disk_usage(home).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC,
-            f"{needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are "
-            "free",
-            os.fspath(folder),
-        )
+    check_room(folder, needed)

@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 
 
 def write_file(path, write):
@@ -18,3 +20,26 @@ def write_file(path, write):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_room(path, needed):
+    """Refuses to begin what a disk has no room for.
+
+    Args:
+        path: `pathlib.Path` that will be on the disk.
+        needed: int. Bytes.
+
+    Raises:
+        OSError: `ENOSPC`, with the figures.
+    """
+    home = path
+    while not home.is_dir():
+        home = home.parent
+    free = shutil.disk_usage(home).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"{needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are "
+            "free",
+            os.fspath(path),
+        )

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -19,7 +20,8 @@ def new_folder(folder, overwrite=False):
     Raises:
         OSError: from the disk; something is there, and stays.
     """
-    folder = Path(folder).absolute()
+    # What is behind a link is replaced, and not the link.
+    folder = Path(folder).resolve()
     above = folder.parent
     while not above.exists():
         above = above.parent
@@ -40,6 +42,13 @@ def new_folder(folder, overwrite=False):
                 os.rename(Path(scratch) / "old", folder)
                 raise
             shutil.rmtree(Path(scratch) / "old", ignore_errors=True)
-        else:
+            return
+        try:
             # An empty folder may be there.
             os.rename(new, folder)
+        except OSError as error:
+            if not folder.exists():
+                raise
+            raise FileExistsError(
+                errno.EEXIST, "exists by now", os.fspath(folder)
+            ) from error

@@ -104,7 +104,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("kind", some(MODELS, "of classes", "LSUN"))
+@pytest.mark.parametrize("kind", some(MODELS, "dense, of classes"))
 def test_it_draws_what_generate_draws(models, kind):
     check(MODELS[kind](models))
 
@@ -198,7 +198,11 @@ def test_a_model_may_be_sampled_twice(models):
 
 
 def test_the_model_stays_what_it_was(models, tiny):
-    model = lsun(models, num_classes=2, normalization="per_pixel")
+    model = models.lapgan(
+        networks.LSUNGenerator(8, num_classes=2),
+        models.dense(4, num_classes=2),
+        normalization="per_pixel",
+    )
 
     def state():
         found = []
@@ -240,6 +244,9 @@ print("opened")
 """
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="as on torch, and JAX is slow"
+)
 def test_it_opens_where_this_package_is_not_imported(models, tmp_path):
     model = models.lapgan(
         networks.LSUNGenerator(8, num_classes=2), models.dense(4, num_classes=2)

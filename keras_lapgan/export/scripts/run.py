@@ -606,6 +606,13 @@ def main(arguments=None):
     except (ValueError, OSError, ImportError) as error:
         print(f"Error: {one_line(error)}", file=sys.stderr)
         return 2
+    except (KeyError, TypeError) as error:
+        print(
+            "Error: signature.json does not fit this model and script. "
+            f"Received: {type(error).__name__}, {one_line(error)}",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
