@@ -64,7 +64,7 @@ if BACKEND == "jax":
     # It compiles for long, and what it writes the others write too.
     CASES = [("stages", 3), ("level 0", 0)]
 ALL = [needs(format) for format in FORMATS]
-# Which ways to fail are tried of; OpenVINO takes longest.
+# For ways to fail: all but OpenVINO, which takes longest.
 FAILING = [needs(format) for format in FORMATS if format != "openvino"]
 # For what is the same in every format, the quickest.
 QUICK = "safetensors"
