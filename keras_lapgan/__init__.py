@@ -21,6 +21,7 @@ _MODULES = (
     "callbacks",
     "datasets",
     "layers",
+    "metrics",
     "models",
     "networks",
     "presets",

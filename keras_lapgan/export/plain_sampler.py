@@ -55,7 +55,7 @@ class PlainSampler:
             for spec in inputs
         }
         for name, tensor in tensors.items():
-            self._call(tensor, name)
+            self._name(tensor, name)
         dtypes = {spec["level"]: spec["dtype"] for spec in outputs}
         levels = [s["level"] for s in inputs if s["name"].startswith("noise")]
         image = tensors.get(f"images_{max(levels) + 1}")
@@ -130,7 +130,7 @@ class PlainSampler:
             for name, x in named.items()
         }
         for name, x in named.items():
-            self._call(inner[id(x)], self._names[id(values[name])])
+            self._name(inner[id(x)], self._names[id(values[name])])
         twin = keras.models.clone_model(
             network,
             input_tensors=keras.tree.map_structure(
@@ -145,7 +145,7 @@ class PlainSampler:
             if type(its_twin) is type(layer) and hasattr(layer, "weights"):
                 its_twin.set_weights(_weights(layer))
         tensor = twin(values)
-        self._call(tensor, self._names[id(last[-1])])
+        self._name(tensor, self._names[id(last[-1])])
         return tensor
 
     def _condition(self, model, image, k):
@@ -205,7 +205,7 @@ class PlainSampler:
 
     # === Nodes ===
 
-    def _call(self, tensor, name):
+    def _name(self, tensor, name):
         self._names[id(tensor)] = name
         self._kept.append(tensor)
 
@@ -222,7 +222,7 @@ class PlainSampler:
         )
         name = next(name for name in names if name not in taken)
         for tensor in _tensors(outputs):
-            self._call(tensor, name)
+            self._name(tensor, name)
         inputs = [self._names[id(x)] for x in given]
         self.nodes.append(
             {"name": name, "op": node["op"], "inputs": inputs, **node}
