@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -67,6 +69,9 @@ def test_commands_run(tmp_path, monkeypatch, hub):
     assert (tmp_path / "grid.png").is_file()
     assert (tmp_path / "strip.png").is_file()
     assert (tmp_path / "pictures.png").is_file()
+    script = [sys.executable, "exported/run.py", "--seed", "42"]
+    told = subprocess.run(script, check=True, capture_output=True, text=True)
+    assert told.stdout == "64 pictures of seed 42: samples.png\n"
     assert "grid.png" in hub.files("me/pictures")
     assert (tmp_path / "runs/first/samples/epoch_0001_stage_0.png").is_file()
 

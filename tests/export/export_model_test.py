@@ -593,6 +593,19 @@ def test_a_runtime_that_draws_something_else(
     assert f"in {precision} at most {bounds[precision]} may" in message
 
 
+def test_every_class_is_compared(models, refused, monkeypatch):
+    model = models.chain(9)
+    write = writers._WRITERS[QUICK]
+
+    def last_class(plain, path, signature):
+        plain.arrays["level_0.class_plane.table"][8] += 9
+        write(plain, path, signature)
+
+    monkeypatch.setitem(writers._WRITERS, QUICK, last_class)
+    error = refused(model)
+    assert "images_0 of 9 pictures: the file does not draw what" in error
+
+
 def test_a_runtime_of_other_shapes(model, refused, monkeypatch):
     write = writers._WRITERS[QUICK]
 
@@ -707,6 +720,18 @@ def test_another_backend_writes(chains, tmp_path):
 
 @other_process
 @pytest.mark.skipif(BACKEND == "jax", reason="as on torch")
+def test_a_model_on_an_accelerator(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_model, "_is_on_cpu", lambda: False)
+    steps = []
+    export_model.export_model(
+        model, tmp_path / "out", QUICK, progress=steps.append
+    )
+    assert steps == [f"Starting Keras on {BACKEND}"]
+    drawn = sampler(tmp_path / "out")(3, seed=SEED)["images_0"]
+    wanted = model.generate(3, seed=SEED, dtype="float32")
+    assert apart(drawn, wanted) < 0.0255
+
+
 def test_what_another_process_says(models, refused):
     model = models.lapgan(models.dense(4, hidden_units=(16, 16)))
     network = model.level(0).ema_generator

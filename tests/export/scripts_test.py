@@ -456,6 +456,30 @@ def test_a_runtime_that_is_not_installed(tmp_path, fails, monkeypatch, format):
     assert f"`pip install {package}`" in error and module in error
 
 
+def test_numpy_that_is_not_installed(unconditional, tmp_path):
+    # Without site-packages.
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", str(unconditional / "run.py"), "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert result.stderr == "Error: run.py needs numpy, `pip install numpy`\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"inputs": [{}]}, {"outputs": [{"name": "a"}]}, {"file": 3}],
+)
+def test_a_signature_that_was_edited(tmp_path, fails, change):
+    folder = make(tmp_path / "a")
+    path = folder / "signature.json"
+    signature = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps(signature))
+    assert "signature.json does not fit" in fails(folder)
+
+
 @pytest.mark.parametrize("format", PACKAGES)
 def test_a_damaged_model_file(tmp_path, monkeypatch, capsys, format):
     module, _ = PACKAGES[format]
