@@ -1,0 +1,2 @@
+class ExtractorError(ValueError):
+    """Weights of an extractor that are missing, or not what they should be."""
