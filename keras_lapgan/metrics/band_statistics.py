@@ -27,8 +27,8 @@ def band_statistics(images, *, sizes=None):
           varies.
         - `"spectrum"`: list of floats. Mean power of the frequencies on the
           rings 0, 1, ... cycles an image, to half the side; the mean of a
-          flat spectrum is the variance. Ring 0 is the square of the image's
-          mean.
+          flat spectrum is the variance. Ring 0 is `side ** 2` times the mean
+          square of the images' means.
 
     Raises:
         ValueError: An argument is of another form, or the images are not

@@ -92,7 +92,9 @@ def check_floats(array, name):
     if array.dtype.itemsize < 4:
         array = array.astype("float32")
     # The sum shows at once, without a second array, that all are finite.
-    if not np.isfinite(array.sum(dtype="float64")) and (
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum(dtype="float64")
+    if not np.isfinite(total) and (
         bad := array.size - np.isfinite(array).sum()
     ):
         raise ValueError(

@@ -18,14 +18,16 @@ def squared_distances(rows, columns):
     Returns:
         An array `(m, n)` of the same dtype.
     """
-    row_norms = np.einsum("id,id->i", rows, rows)[:, None]
-    column_norms = np.einsum("id,id->i", columns, columns)
+    norms = np.einsum("id,id->i", rows, rows)[:, None] + np.einsum(
+        "id,id->i", columns, columns
+    )
     squared = rows @ columns.T
     squared *= -2
-    squared += row_norms
-    squared += column_norms
-    rounding = 8 * np.finfo(squared.dtype).eps
-    squared[squared < rounding * (row_norms + column_norms)] = 0
+    # Added at once: (a, b) and (b, a) must round alike, or ties break.
+    squared += norms
+    # More terms of a product leave more.
+    norms *= max(8, rows.shape[1] / 8) * np.finfo(squared.dtype).eps
+    squared[squared < norms] = 0
     return squared
 
 

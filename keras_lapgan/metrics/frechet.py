@@ -1,6 +1,7 @@
 import numpy as np
 
 from keras_lapgan.metrics.checks import check_feature_pair
+from keras_lapgan.metrics.checks import check_features
 from keras_lapgan.metrics.checks import check_floats
 from keras_lapgan.metrics.distances import blocks
 
@@ -51,9 +52,12 @@ def frechet_statistics(features):
 
     Returns:
         Float64 arrays `(d,)` and `(d, d)`; the covariance is unbiased.
+
+    Raises:
+        ValueError: They are of another form, have NaN or infinite values, or
+            are less than 2.
     """
-    (features, _) = check_feature_pair(features, features)
-    return _statistics(features)
+    return _statistics(check_features(features, "features"))
 
 
 def frechet_distance_from_statistics(

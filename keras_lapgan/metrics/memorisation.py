@@ -14,8 +14,8 @@ def memorisation(train, generated, heldout, *, flips=False, shift=0):
 
     The Euclidean distance of each generated image to the nearest training
     image, against that of held-out real images, which are no copies. Pixels
-    count in [0, 1]. A ratio below 1 alone shows no copies: blurred images
-    are near everything. A share far above the held-out images' does.
+    count in [0, 1]. A ratio below 1 alone does not prove copies: blurred
+    images are near everything. A share far above the held-out images' does.
 
     Args:
         train: uint8 images `(n, height, width, channels)`, or their float
@@ -48,8 +48,8 @@ def memorisation(train, generated, heldout, *, flips=False, shift=0):
     ```
 
     Reference:
-    - Meehan et al., *A non-parametric test to detect data-copying in
-      generative models*, 2020
+    - for a test of significance, Meehan et al., *A non-parametric test to
+      detect data-copying in generative models*, 2020
     """
     search = {"flips": flips, "shift": shift}
     near, _ = nearest_neighbours(generated, train, **search)
@@ -73,13 +73,15 @@ def nearest_neighbours(queries, references, *, flips=False, shift=0):
     """The nearest reference to each query, in pixels or features.
 
     It is found by a float32 matrix product (float64 for float64 features), and
-    its distance is then computed from differences: that of a copy is 0.
+    its distance is then computed from differences. Of references that differ
+    by a few grey levels in all either may be chosen.
 
     With `shift`, a query's middle, without a margin of `shift` pixels, is
     compared with every window of that size of a reference, moved by up to
     `shift` pixels: 81 windows for 4. The nearest reference in each place is
     chosen by means over 4 x 4 pixels (2 x 2 where the middle's sides are no
-    multiples of 4), which finds copies surely and others nearly always.
+    multiples of 4, none where odd), which finds copies surely and others
+    nearly always.
 
     Args:
         queries: uint8 images `(m, height, width, channels)`, or float
@@ -97,7 +99,7 @@ def nearest_neighbours(queries, references, *, flips=False, shift=0):
         ValueError: An argument is of another form, shapes do not fit
             together, or `shift` leaves no middle.
     """
-    if np.asarray(queries).dtype == np.uint8:
+    if np.ndim(queries) == 4:
         queries = check_images(queries, "queries")
         references = check_images(references, "references")
         search = _search_pixels

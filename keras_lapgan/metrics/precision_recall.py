@@ -11,7 +11,7 @@ def precision_recall(real_features, generated_features, *, nearest=5):
 
     Each image has a ball that reaches to the k-th nearest other image of its
     set. In float32 for float32 features: an image at the very rim of a ball
-    may fall to the other side, which changes the third decimal at most.
+    may fall to the other side, which changes the third decimal.
     Equal images are at distance exactly 0, and a ball of radius 0 holds
     nothing.
 

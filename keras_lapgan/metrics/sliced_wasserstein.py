@@ -129,8 +129,10 @@ class _Patches:
         return len(self.images) * self.an_image
 
     def _bands(self):
-        for start in range(0, len(self.images), _IMAGES_AT_ONCE):
-            images = self.images[start : start + _IMAGES_AT_ONCE]
+        # Fewer of large ones: a pyramid takes five times its images' size.
+        step = max(1, min(_IMAGES_AT_ONCE, 2**24 // self.images[0].size))
+        for start in range(0, len(self.images), step):
+            images = self.images[start : start + step]
             yield binomial_pyramid(images, self.depth)[self.level]
 
     def __iter__(self):

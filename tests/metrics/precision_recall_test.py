@@ -56,6 +56,19 @@ def test_both_sides_from_one_source(features):
     assert values["coverage"] == pytest.approx(1 - 2**-5, abs=0.02)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_repeated_pictures(dtype):
+    # What a collapse looks like; copies lie exactly on the rims of balls.
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        mix = rng.normal(size=(8, 1280))
+        x = (rng.normal(size=(100, 8)) @ mix).astype(dtype)
+        y = (rng.normal(size=(100, 8)) @ mix).astype(dtype)
+        x[:40], y[:50] = x[0], x[0]
+        expected = pytest.approx(written_out(x, y, 5), abs=1e-9)
+        assert precision_recall(x, y) == expected
+
+
 def test_few_and_constant_images(features):
     x = features(7)
     with pytest.raises(ValueError, match=r"at least 6 images.*\(5, 16\)"):

@@ -130,16 +130,19 @@ class Extractor:
             x = self._preprocess(x.copy())
         outputs = self._runner.predict_on_batch(x)
         if not isinstance(outputs, (list, tuple)):
-            outputs = (outputs, None)
-        features, logits = outputs
-        if features.ndim == 4:
-            features = features.mean(axis=(1, 2))
-        if features.ndim != 2:
+            outputs = [outputs]
+        shapes = [getattr(output, "shape", None) for output in outputs]
+        if len(shapes) > 2 or len(shapes[0] or ()) not in (2, 4):
             raise ValueError(
                 "Expected a model that gives features (n, d), a map (n, "
                 "height, width, d), or features and logits. "
-                f"Received: an output of shape {features.shape}"
+                f"Received: outputs of shapes {shapes}"
             )
+        # A model of fewer bits gives fewer.
+        outputs = [np.asarray(output, "float32") for output in outputs]
+        features, logits = [*outputs, None][:2]
+        if features.ndim == 4:
+            features = features.mean(axis=(1, 2))
         count = len(images)
         logits = None if logits is None else logits[:count]
         return _Extracted(features[:count], logits)

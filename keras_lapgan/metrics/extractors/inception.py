@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import keras
 from keras import ops
 
@@ -152,7 +154,8 @@ class Inception(Extractor):
         batch_size=32,
     ):
         path = inception_file(download) if path is None else path
-        converted = str(path).endswith((".npz", ".safetensors"))
+        suffix = Path(path).suffix.lower()
+        converted = suffix in (".npz", ".safetensors")
         state = StateDict(path, None if converted else INCEPTION_SHA256)
         super().__init__(
             # As pytorch-fid: images in 0..1, and 2 x - 1.

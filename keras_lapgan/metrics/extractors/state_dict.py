@@ -26,7 +26,7 @@ class StateDict:
 
     The container is recognised by its content: PyTorch's two, `.npz` or
     `.safetensors`. Nothing in it can run code, and no more memory is taken
-    than twice the file's size.
+    than three times the file's size.
 
     Args:
         path: str or `pathlib.Path`.

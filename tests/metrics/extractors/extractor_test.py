@@ -166,5 +166,15 @@ def test_models_that_are_not_so(model, noise):
     with pytest.raises(ValueError, match="batch_size=0"):
         Extractor(model, batch_size=0)
     flat = keras.Model(inputs, keras.ops.mean(inputs, axis=(1, 2, 3)))
-    with pytest.raises(ValueError, match=r"output of shape \(32,\)"):
+    with pytest.raises(ValueError, match=r"outputs of shapes \[\(32,\)\]"):
         Extractor(flat, size=8).extract(noise(1, 9))
+    named = keras.Model(inputs, {"a": inputs})
+    with pytest.raises(ValueError, match=r"outputs of shapes \[None\]"):
+        Extractor(named, size=8).extract(noise(1, 9))
+
+
+def test_a_model_of_fewer_bits(noise):
+    inputs = keras.Input((8, 8, 3))
+    half = layers.Conv2D(4, 2, dtype="bfloat16")(inputs)
+    features, _ = Extractor(keras.Model(inputs, half)).extract(noise(3, 8))
+    assert features.dtype == "float32" and features.shape == (3, 4)

@@ -199,6 +199,11 @@ def test_other_instructions(refused, kind, code):
     refused(stream(code) if kind == "stream" else container(code))
 
 
+def test_keys_that_take_for_ever_to_compare(refused):
+    pair = b")" + b"q\0h\0\x86" * 60
+    refused(stream(pickle.dumps({}, 2), b"\x80\x02](" + pair + pair + b"e."))
+
+
 ARRAY = np.arange(4, dtype="<f4")
 
 
