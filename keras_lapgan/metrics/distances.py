@@ -23,12 +23,26 @@ def squared_distances(rows, columns):
     )
     squared = rows @ columns.T
     squared *= -2
-    # Added at once: (a, b) and (b, a) must round alike, or ties break.
     squared += norms
-    # More terms of a product leave more.
-    norms *= max(8, rows.shape[1] / 8) * np.finfo(squared.dtype).eps
+    norms *= rounding(rows)
     squared[squared < norms] = 0
     return squared
+
+
+def rounding(vectors):
+    """What a squared distance may be off by, over the sum of squared norms.
+
+    The same two vectors in another product, or another place of it, round
+    otherwise. Measured at d = 3072: 93 eps in float32, 192 eps in float64; this
+    is twice as much.
+
+    Args:
+        vectors: float array `(n, d)`.
+
+    Returns:
+        A float.
+    """
+    return max(8, vectors.shape[1] / 8) * float(np.finfo(vectors.dtype).eps)
 
 
 def blocks(count, values_each):

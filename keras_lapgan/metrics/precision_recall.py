@@ -3,6 +3,7 @@ import numpy as np
 from keras_lapgan.metrics.checks import check_feature_pair
 from keras_lapgan.metrics.checks import check_int
 from keras_lapgan.metrics.distances import blocks
+from keras_lapgan.metrics.distances import rounding
 from keras_lapgan.metrics.distances import squared_distances
 
 
@@ -76,4 +77,8 @@ def _squared_radii(features, nearest):
         # An image is its own nearest: the k-th other is at index k.
         squared.partition(nearest, axis=1)
         radii[rows] = squared[:, nearest]
-    return radii
+    # What lies on a rim, as copies of the picture there do, is outside however
+    # its distance was rounded. No norm in the ball is above this one.
+    norms = np.einsum("id,id->i", features, features)
+    farthest = (np.sqrt(norms) + np.sqrt(radii)) ** 2
+    return np.maximum(radii - rounding(features) * (norms + farthest), 0)
