@@ -718,8 +718,6 @@ def test_another_backend_writes(chains, tmp_path):
         assert apart(drawn[name], stage[:7]) < 1e-2
 
 
-@other_process
-@pytest.mark.skipif(BACKEND == "jax", reason="as on torch")
 def test_a_model_on_an_accelerator(model, tmp_path, monkeypatch):
     monkeypatch.setattr(export_model, "_is_on_cpu", lambda: False)
     steps = []
@@ -732,6 +730,8 @@ def test_a_model_on_an_accelerator(model, tmp_path, monkeypatch):
     assert apart(drawn, wanted) < 0.0255
 
 
+@other_process
+@pytest.mark.skipif(BACKEND == "jax", reason="as on torch")
 def test_what_another_process_says(models, refused):
     model = models.lapgan(models.dense(4, hidden_units=(16, 16)))
     network = model.level(0).ema_generator
