@@ -20,6 +20,7 @@ _HOMES = {
 _MODULES = (
     "callbacks",
     "datasets",
+    "evaluation",
     "layers",
     "metrics",
     "models",

@@ -1,8 +1,8 @@
 """Turns a run into a published preset's folder, in half precision.
 
-    python tools/stage_statistics.py runs/a --json metrics.json
+    keras-lapgan evaluate runs/a --output evaluation.json
     python tools/publish_run.py runs/a presets/lapgan_cifar10_small \\
-        --note "80 minutes on two cores" --metrics metrics.json
+        --note "80 minutes on two cores" --evaluation evaluation.json
 
 Writes the model with float16 weights and no optimizer state, metadata without
 the paths of the machine that trained, log and curves, a grid and a strip of
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_lapgan.evaluation.report_figures import preset_metrics
 from keras_lapgan.presets import get_preset
 from keras_lapgan.presets.card import CARD
 from keras_lapgan.presets.card import read_card
@@ -50,7 +51,7 @@ pictures they were trained on.
 """
 
 
-def about(run, published, note, metrics):
+def about(run, published, note, evaluation):
     """The metadata of the published preset."""
     known = {**TRAINING, **ABOUT}
     found = {k: v for k, v in read_metadata(run).items() if k in known}
@@ -58,8 +59,9 @@ def about(run, published, note, metrics):
     metadata |= {"preset": published.name, "license": published.license}
     if note:
         metadata["note"] = note
-    if metrics:
-        metadata["metrics"] = json.loads(metrics.read_text())
+    if evaluation:
+        report = json.loads(evaluation.read_text())
+        metadata["metrics"] = preset_metrics(report)
     return metadata
 
 
@@ -88,7 +90,7 @@ def main():
     parser.add_argument("run", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--note", help="stored in the metadata")
-    parser.add_argument("--metrics", type=Path, help="a JSON file")
+    parser.add_argument("--evaluation", type=Path, help="a JSON file")
     arguments = parser.parse_args()
     run, target = arguments.run, arguments.target
 
@@ -97,7 +99,7 @@ def main():
     published = get_preset(target.name)
     model = LAPGAN.from_preset(run)
     check_architecture(model, published)
-    metadata = about(run, published, arguments.note, arguments.metrics)
+    metadata = about(run, published, arguments.note, arguments.evaluation)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / target.name
         build(run, folder, model, published, metadata)

@@ -16,7 +16,15 @@ class _Group(click.Group):
     ends in one line; `KERAS_LAPGAN_DEBUG=1` shows where it came from.
     """
 
-    names = ("export", "info", "presets", "push", "sample", "train")
+    names = (
+        "evaluate",
+        "export",
+        "info",
+        "presets",
+        "push",
+        "sample",
+        "train",
+    )
 
     def list_commands(self, ctx):
         return list(self.names)

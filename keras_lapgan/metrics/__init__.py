@@ -8,6 +8,7 @@ from keras_lapgan.metrics.inception_score import inception_score
 from keras_lapgan.metrics.kernel_distance import kernel_distance
 from keras_lapgan.metrics.kernel_distance import polynomial_mmd
 from keras_lapgan.metrics.memorisation import memorisation
+from keras_lapgan.metrics.memorisation import memorisation_from_distances
 from keras_lapgan.metrics.memorisation import nearest_neighbours
 from keras_lapgan.metrics.ms_ssim import ms_ssim
 from keras_lapgan.metrics.ms_ssim import ms_ssim_diversity
@@ -26,6 +27,7 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "memorisation",
+    "memorisation_from_distances",
     "ms_ssim",
     "ms_ssim_diversity",
     "multi_scale_log_likelihood",

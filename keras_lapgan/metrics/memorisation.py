@@ -54,18 +54,35 @@ def memorisation(train, generated, heldout, *, flips=False, shift=0):
     search = {"flips": flips, "shift": shift}
     near, _ = nearest_neighbours(generated, train, **search)
     real, _ = nearest_neighbours(heldout, train, **search)
-    median = float(np.median(real))
+    return memorisation_from_distances(near, real)
+
+
+def memorisation_from_distances(generated, heldout):
+    """`memorisation` where distances to the nearest training images are known.
+
+    Args:
+        generated: float array `(m,)`. Of generated images.
+        heldout: float array `(n,)`. Of held-out real images.
+
+    Returns:
+        As `memorisation`.
+
+    Raises:
+        ValueError: half of the held-out images are in the training set.
+    """
+    median = float(np.median(heldout))
     if median == 0:
         raise ValueError(
             "Expected heldout images that are not in train. Received: "
-            f"{(real == 0).sum()} of {len(real)} are equal to one of train"
+            f"{(heldout == 0).sum()} of {len(heldout)} are equal to one of "
+            "train"
         )
     return {
-        "generated": float(np.median(near)),
+        "generated": float(np.median(generated)),
         "heldout": median,
-        "ratio": float(np.median(near) / median),
-        "share": float((near < median / 2).mean()),
-        "heldout_share": float((real < median / 2).mean()),
+        "ratio": float(np.median(generated) / median),
+        "share": float((generated < median / 2).mean()),
+        "heldout_share": float((heldout < median / 2).mean()),
     }
 
 

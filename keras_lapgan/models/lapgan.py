@@ -417,6 +417,7 @@ class LAPGAN(AdversarialModel):
         return self._generate(
             count,
             len(self.levels),
+            0,
             None,
             labels,
             seed,
@@ -431,6 +432,7 @@ class LAPGAN(AdversarialModel):
         images,
         level,
         *,
+        stop=0,
         labels=None,
         seed=None,
         noise=None,
@@ -444,9 +446,12 @@ class LAPGAN(AdversarialModel):
             images: uint8 or float array in 0..255, of `level`'s size
                 `(n, height, width, channels)`.
             level: int. What level `images` are of, from 1 to the coarsest.
+            stop: int. The last level that adds its detail; `level - 1` is the
+                next alone. Defaults to 0, the finest.
             labels: as in `generate`.
             seed: as in `generate`.
-            noise: as in `generate`; entries from `level` on are not used.
+            noise: as in `generate`; entries of levels that do not run are not
+                used.
             return_pyramid: as in `generate`; the list ends with `images`.
             batch_size: as in `generate`.
             dtype: as in `generate`.
@@ -463,6 +468,11 @@ class LAPGAN(AdversarialModel):
                 f"{len(self.levels) - 1}: what it gives is made finer. "
                 f"Received: level={level!r}"
             )
+        if stop not in range(level):
+            raise ValueError(
+                f"`stop` must be from 0 to {level - 1}, finer than `level`. "
+                f"Received: stop={stop!r}"
+            )
         images = np.asarray(images)
         inputs.ImageSpec([self.sizes[level]], self.channels, 0).check(
             images, None
@@ -470,6 +480,7 @@ class LAPGAN(AdversarialModel):
         return self._generate(
             len(images),
             level,
+            stop,
             images.astype("float32"),
             labels,
             seed,
@@ -483,6 +494,7 @@ class LAPGAN(AdversarialModel):
         self,
         count,
         depth,
+        stop,
         images,
         labels,
         seed,
@@ -491,7 +503,7 @@ class LAPGAN(AdversarialModel):
         batch_size,
         dtype,
     ):
-        """Runs levels `depth - 1` to 0, on `images` if there are any."""
+        """Runs levels `depth - 1` to `stop`, on `images` if there are any."""
         if dtype not in ("uint8", "float32"):
             raise ValueError(
                 '`dtype` must be "uint8" or "float32". '
@@ -503,20 +515,20 @@ class LAPGAN(AdversarialModel):
         labels = self._checked_labels(labels, count)
         noise = self._checked_noise(noise, count)
 
-        def values(start, stop):
+        def values(start, end):
             """The chain's inputs for these pictures."""
-            found = {} if labels is None else {"labels": labels[start:stop]}
+            found = {} if labels is None else {"labels": labels[start:end]}
             if images is not None:
-                found["images"] = images[start:stop]
-            for k, level in enumerate(self.levels[:depth]):
+                found["images"] = images[start:end]
+            for k in range(stop, depth):
                 found[f"noise_{k}"] = (
-                    level.noise.draw(stop - start, seed, k, start)
+                    self.levels[k].noise.draw(end - start, seed, k, start)
                     if noise[k] is None
-                    else noise[k][start:stop]
+                    else noise[k][start:end]
                 )
             return found
 
-        stages = self._samplers.draw(depth, count, values, batch_size)
+        stages = self._samplers.draw(depth, stop, count, values, batch_size)
         if dtype == "uint8":
             stages = [np.rint(stage).astype("uint8") for stage in stages]
         return stages if return_pyramid else stages[0]
@@ -571,6 +583,78 @@ class LAPGAN(AdversarialModel):
                     )
             checked.append(z)
         return checked
+
+    # === Evaluation ===
+
+    def diagnose(
+        self,
+        data,
+        split=None,
+        *,
+        labels=None,
+        count=None,
+        seed=0,
+        extractor="auto",
+        figure=None,
+        progress=None,
+    ):
+        """Measures samples against real pictures, as a whole and by level.
+
+        What `keras-lapgan evaluate` prints. Each level above the coarsest is
+        measured given real pictures and in the chain: the difference is what
+        it loses to the levels before it. `"weakest"` names the level that is
+        farthest from real pictures by itself.
+
+        Args:
+            data: str or path, as `keras_lapgan.datasets.load_images` takes;
+                or a uint8 array `(n, height, width, 3)` of the model's size
+                or its `source_size`.
+            split: str or None. Of a data set. Defaults to None, `"train"`.
+            labels: int array `(n,)`, beside an array, for a class-conditional
+                model. Defaults to None.
+            count: int or None. Samples for each measure. Defaults to None:
+                6,000 for measures of pixels, 3,000 for those of features,
+                1,000 for those of levels, or what the data allow.
+            seed: int. Of the samples. Defaults to 0.
+            extractor: `keras_lapgan.metrics.extractors.Extractor`, or
+                `"auto"`, `"inception"`, `"lite0"` or `"none"`: whose features
+                are compared. Defaults to `"auto"`, what is on this machine.
+            figure: path or None. A PNG file to draw it all into. Defaults to
+                None.
+            progress: callable or None. Called as `progress(what, done,
+                total)`. Defaults to None.
+
+        Returns:
+            A dict of figures, each with its `n`, `value` and `floor`, what
+            other real pictures get; see `keras_lapgan.evaluation.Comparison`
+            and `diagnose_levels`.
+
+        Raises:
+            DataError: (a ValueError) the data cannot be used.
+            ExtractorError: the weights of the extractor asked for are not
+                there.
+            ValueError: too few pictures.
+
+        Example:
+
+        ```python
+        report = model.diagnose("cifar10", figure="diagnosis.png")
+        report["weakest"]
+        ```
+        """
+        from keras_lapgan.evaluation import diagnose
+
+        return diagnose(
+            self,
+            data,
+            split,
+            labels=labels,
+            count=count,
+            seed=seed,
+            extractor=extractor,
+            figure=figure,
+            progress=progress,
+        )
 
     # === Pixels ===
 

@@ -163,6 +163,15 @@ def test_generate_from_goes_on_from_a_level(tiny):
     assert images.shape == (3, 16, 16, 3) and images.dtype == "uint8"
 
 
+def test_generate_from_ends_where_it_is_told(tiny):
+    model = tiny.model((16, 8, 4))
+    coarse = tiny.images(3, size=4)
+    _, stage, _ = model.generate_from(coarse, 2, seed=5, return_pyramid=True)
+    alone = model.generate_from(coarse, 2, stop=1, seed=5, return_pyramid=True)
+    np.testing.assert_array_equal(alone[0], stage)
+    np.testing.assert_array_equal(alone[1], coarse)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -195,6 +204,9 @@ def test_bad_arguments_of_generate_from(tiny):
     for level in (0, 2, -1):
         with pytest.raises(ValueError, match=f"Received: level={level}"):
             model.generate_from(tiny.images(2, size=4), level)
+    for stop in (1, -1, 0.5):
+        with pytest.raises(ValueError, match=f"Received: stop={stop}"):
+            model.generate_from(tiny.images(2, size=4), 1, stop=stop)
     with pytest.raises(ValueError, match=r"\(batch, 4, 4, 3\).*\(2, 8, 8, 3\)"):
         model.generate_from(tiny.images(2, size=8), 1)
     with pytest.raises(ValueError, match="not class-conditional"):

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 from keras_lapgan import LAPGAN
+from keras_lapgan.evaluation import RealPictures
+from keras_lapgan.evaluation import ResultCache
+from keras_lapgan.evaluation import evaluate_model
+from keras_lapgan.evaluation import preset_metrics
 from keras_lapgan.presets import registry
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.presets.preset_folder import serialized
@@ -34,13 +38,16 @@ def published(tiny, monkeypatch, tmp_path):
     return model, run, tmp_path / "presets" / "lapgan_tiny"
 
 
-def test_a_run_becomes_a_preset(tool, published, tmp_path, capsys):
+def test_a_run_becomes_a_preset(tool, published, tiny, tmp_path, capsys):
     model, run, target = published
-    metrics = [{"name": "Something", "value": 3.5}]
-    (tmp_path / "m.json").write_text(json.dumps(metrics))
-    arguments = [run, target, "--note", "Small.", "--metrics"]
+    real = RealPictures.for_model(
+        model, tiny.images(60), labels=tiny.labels(60)
+    )
+    report = evaluate_model(model, real, cache=ResultCache(False)).report
+    (tmp_path / "e.json").write_text(json.dumps(report))
+    arguments = [run, target, "--note", "Small.", "--evaluation"]
     for _ in range(2):
-        tool("publish_run", *arguments, tmp_path / "m.json")
+        tool("publish_run", *arguments, tmp_path / "e.json")
     assert "of 255" in capsys.readouterr().out
     assert {path.name for path in target.iterdir()} == {
         "NOTICE",
@@ -55,9 +62,11 @@ def test_a_run_becomes_a_preset(tool, published, tmp_path, capsys):
     metadata = read_metadata(target)
     assert metadata["weights_dtype"] == "float16"
     assert metadata["license"] == "other" and metadata["data"] == "tiny"
-    assert metadata["metrics"] == metrics and metadata["note"] == "Small."
+    assert metadata["metrics"] == preset_metrics(report)
+    assert metadata["note"] == "Small."
     assert "Tiny pictures: nobody's." in (target / "NOTICE").read_text()
     card = (target / "README.md").read_text()
+    assert "| SWD x 1e3, 8 px (real pictures: " in card
     assert 'from_preset("lapgan_tiny")' in card and "(grid.png)" in card
     difference = model.generate(6, seed=1).astype(int) - LAPGAN.from_preset(
         target

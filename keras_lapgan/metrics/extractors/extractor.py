@@ -1,4 +1,6 @@
 import hashlib
+import json
+import warnings
 from collections import namedtuple
 
 import keras
@@ -85,6 +87,26 @@ class Extractor:
         # One place for all batches: new ones take longer than the resizing.
         self._images = np.zeros((self.batch_size, *self.size, 3), "float32")
         self._runner = _Runner(model)
+
+    @property
+    def fingerprint(self):
+        """Names all that features depend on, to keep them by.
+
+        A str, the same in every process: name, weights, size and resizing,
+        the model's config, the backend. None where it cannot be told: the
+        model has code that is not Keras' (layers, functions), or images are
+        preprocessed.
+        """
+        config = _config(self._runner.model)
+        if self._preprocess is not None or config is None:
+            return None
+        height, width = self.size
+        digest = hashlib.sha256(config.encode()).hexdigest()
+        return (
+            f"{self.name} weights={self.weights_sha256} model={digest} "
+            f"size={height}x{width} resize={self.resize} "
+            f"backend={keras.backend.backend()}"
+        )
 
     def extract(self, images, progress=None):
         """Features and logits of images.
@@ -207,3 +229,56 @@ def _checksum(model):
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def _config(model):
+    """A model's config as text, or None if it does not tell what it does."""
+    try:
+        with warnings.catch_warnings():
+            # Of lambdas, which no one is going to read.
+            warnings.simplefilter("ignore")
+            config = keras.saving.serialize_keras_object(model)
+        return json.dumps(_told(config, {}), sort_keys=True)
+    # OSError: the source of a lambda that was typed in.
+    except (NotImplementedError, OSError, TypeError, _UntoldError):
+        return None
+
+
+class _UntoldError(Exception):
+    """A config names code that may be another one tomorrow."""
+
+
+def _told(value, names):
+    """A part of a config without what changes nothing.
+
+    Names of layers, which depend on what was built before, become numbers.
+
+    Args:
+        value: a dict, list or value of a config.
+        names: dict from the names so far to their numbers.
+    """
+    if isinstance(value, dict):
+        home = value.get("module") or "keras"
+        if (
+            home.partition(".")[0] not in ("keras", "keras_lapgan")
+            # What becomes of a lambda, in a layer of its own or in another.
+            or value.get("class_name") in ("Lambda", "__lambda__")
+            or value.keys() == {"value"}
+        ):
+            raise _UntoldError
+        # Their names are not a layer's, but what they are.
+        if str(value.get("class_name")).endswith("DTypePolicy"):
+            return value
+        return {
+            key: names.setdefault(item, len(names))
+            if key == "name"
+            else _told(item, names)
+            for key, item in value.items()
+            if key not in ("build_config", "compile_config")
+        }
+    if isinstance(value, (list, tuple)):
+        # A tensor: the layer it comes from, and which of its results.
+        if len(value) == 3 and isinstance(value[0], str):
+            return [names.setdefault(value[0], len(names)), *value[1:]]
+        return [_told(item, names) for item in value]
+    return value

@@ -78,6 +78,8 @@ def test_its_name_and_sizes(lite0):
     assert (lite0.name, lite0.resize, lite0.fid) == ("lite0", "clean", False)
     assert lite0.size == (224, 224)
     assert lite0.weights_sha256.startswith("579344248a93e230")
+    assert "size=224x224 resize=clean" in lite0.fingerprint
+    assert lite0.fingerprint == EfficientNetLite0().fingerprint
 
 
 def test_another_file_is_refused(tmp_path):

@@ -123,6 +123,63 @@ def test_the_checksum_is_the_weights(model):
     assert Extractor(model).weights_sha256 != first
 
 
+def small(units=4, activation="relu", **kwargs):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, activation=activation, **kwargs)(inputs / 255)
+    x = layers.Flatten()(keras.ops.relu6(x))
+    return keras.Model(inputs, layers.Dense(units)(x), name="small")
+
+
+def test_a_fingerprint_names_all_that_matters(monkeypatch):
+    backend = keras.backend.backend()
+    text = Extractor(small()).fingerprint
+    for part in ("small weights=", "size=8x8", "resize=clean", backend):
+        assert part in text
+    # Layers have other names by now; compiling changes nothing.
+    model = small()
+    model.compile(optimizer="sgd", loss="mse")
+    assert Extractor(model).fingerprint == text
+    others = [
+        Extractor(small(units=5)),
+        Extractor(small(activation="sigmoid")),
+        Extractor(small(dtype="mixed_bfloat16")),
+        Extractor(small(), "other"),
+        Extractor(small(), resize="legacy_pytorch"),
+    ]
+    model = small()
+    model.set_weights([1 + w for w in model.get_weights()])
+    others.append(Extractor(model))
+    texts = {text, *(other.fingerprint for other in others)}
+    assert len(texts) == 1 + len(others) and None not in texts
+    monkeypatch.setattr(keras.backend, "backend", lambda: "another")
+    assert Extractor(small()).fingerprint not in texts
+
+
+def an_activation(x):
+    return x
+
+
+class Own(keras.Model):
+    def call(self, x):
+        return keras.ops.mean(x, axis=(1, 2))
+
+
+def test_no_fingerprint_where_code_is_not_keras(model):
+    # It has a layer of this file.
+    assert Extractor(model).fingerprint is None
+    inputs = keras.Input((8, 8, 3))
+    own = keras.Model(inputs, layers.Lambda(an_activation)(inputs))
+    for untold in (
+        small(activation=an_activation),
+        small(activation=lambda x: x),
+        own,
+    ):
+        assert Extractor(untold).fingerprint is None
+    assert Extractor(Own(), size=8).fingerprint is None
+    assert Extractor(small(), preprocess=an_activation).fingerprint is None
+
+
 def test_the_model_stays_as_it_was(model, noise):
     model.compile(optimizer="sgd", loss="mse", run_eagerly=True)
     Extractor(model).extract(noise(1, 9))

@@ -1,0 +1,312 @@
+import copy
+
+import numpy as np
+
+from keras_lapgan.datasets import DataError
+from keras_lapgan.datasets import ImageSource
+from keras_lapgan.datasets import load_images
+from keras_lapgan.metrics.checks import check_images
+
+CROPS = ("corners", "random", "center", "none")
+#: Where held-out pictures are looked for.
+_HELDOUT = ("test", "validation", "val", "train")
+#: Most pictures in which copies are looked for.
+_MOST_SEARCHED = 50_000
+
+
+class RealPictures:
+    """What samples are held against: real pictures, cut as they were.
+
+    Three parts of the data: a reference set, which samples are compared
+    with; another set of as many pictures, whose own distance from the
+    reference is the floor below which no samples come; and all pictures of
+    the split, among which copies are looked for. The other set is of a
+    held-out split if that has enough pictures, else of the same split.
+
+    Which pictures, and how each is cut, is a function of `seed` alone.
+
+    Args:
+        source: `keras_lapgan.datasets.ImageSource`. Pictures of the split.
+        heldout: `ImageSource`, or None. Pictures of another split.
+        size: tuple of 2 ints. Height and width to cut to.
+        crop: str. `"corners"`, one of the four at random; `"random"`;
+            `"center"`. Defaults to `"corners"`.
+        stretch: bool. Whether each picture's values are stretched to 0..255,
+            by its own lowest and highest, after the cut. Defaults to False.
+        seed: int. Defaults to 0.
+
+    Raises:
+        DataError: the pictures are smaller than `size`, of other channels, or
+            too few.
+    """
+
+    def __init__(
+        self,
+        source,
+        heldout=None,
+        *,
+        size,
+        crop="corners",
+        stretch=False,
+        seed=0,
+    ):
+        for pictures in filter(None, (source, heldout)):
+            height, width = pictures.image_shape[:2]
+            if height < size[0] or width < size[1]:
+                raise DataError(
+                    f"The samples are {size[0]} x {size[1]} pixels, larger "
+                    "than the real pictures. Shrink the samples, or give "
+                    f"larger pictures. Received: {pictures.name} of {height} "
+                    f"x {width}"
+                )
+        if len(source) < 4:
+            raise DataError(
+                "To compare with takes 4 pictures at least. "
+                f"Received: {len(source)} in {source.name}"
+            )
+        self.source = source
+        self.heldout = heldout
+        self.size = size
+        self.crop = crop
+        self.stretch = stretch
+        self.seed = seed
+        rng = np.random.default_rng((seed, 0))
+        self._order = rng.permutation(len(source))
+        #: Where the pictures come from, a dict of str and None.
+        self.protocol = {
+            "data": source.name,
+            "split": "all",
+            "heldout": None if heldout is None else heldout.name,
+        }
+        #: How many samples can be compared, with as many others for a floor.
+        self.most = len(source) // 2
+        if heldout is not None:
+            rng = np.random.default_rng((seed, 1))
+            self._heldout_order = rng.permutation(len(heldout))
+            self.most = max(self.most, min(len(source), len(heldout)))
+
+    @classmethod
+    def open(
+        cls,
+        data,
+        split=None,
+        heldout=None,
+        *,
+        source_size=None,
+        resize="crop",
+        progress=None,
+        **kwargs,
+    ):
+        """Opens a data set and, if it has one, its held-out split.
+
+        Args:
+            data: str or path. See `keras_lapgan.datasets.load_images`.
+            split: str or None. Defaults to None, `"train"`.
+            heldout: str or None. None is the first of `test`, `validation`,
+                `val` and `train` that there is beside `split`.
+            source_size: int or None. Side to bring pictures to before the
+                cut. Defaults to None, their own.
+            resize: str. See `load_images`. Defaults to `"crop"`.
+            progress: callable or None. See `load_images`.
+            **kwargs: the others of the class.
+
+        Returns:
+            A `RealPictures`.
+        """
+
+        def load(split):
+            return load_images(
+                data, split, source_size, resize=resize, progress=progress
+            )
+
+        source = load(split)
+        found = None
+        if heldout is not None:
+            found = load(heldout)
+        else:
+            base = (split or "train").partition("[")[0]
+            for name in _HELDOUT:
+                if name != base:
+                    try:
+                        found, heldout = load(name), name
+                        break
+                    except DataError:
+                        continue
+        pictures = cls(source, found, **kwargs)
+        pictures.protocol = {
+            "data": str(data),
+            "split": split or "train",
+            "heldout": heldout,
+        }
+        return pictures
+
+    @classmethod
+    def for_model(
+        cls,
+        model,
+        data,
+        split=None,
+        heldout=None,
+        *,
+        labels=None,
+        crop=None,
+        stretch=False,
+    ):
+        """Opens pictures and cuts them as the model's training did.
+
+        Args:
+            model: `LAPGAN`.
+            data: str or path, see `open`; or a uint8 array `(n, height, width,
+                3)`.
+            split: see `open`.
+            heldout: see `open`.
+            labels: int array `(n,)`, classes beside an array. Defaults to
+                None.
+            crop: str or None. Defaults to None, the model's.
+            stretch: bool. Defaults to False.
+
+        Returns:
+            A `RealPictures`.
+
+        Raises:
+            DataError: the pictures cannot be opened or cut, or a
+                class-conditional model's have other classes or none.
+        """
+        size = model.sizes[0]
+        kwargs = {"size": size, "crop": crop or model.crop_mode}
+        kwargs["stretch"] = stretch
+        if isinstance(data, np.ndarray):
+            data = check_images(data, "data")
+            real = cls(ImageSource(data, labels, name="an array"), **kwargs)
+        else:
+            side = model.source_size
+            if side is None or crop == "none":
+                side = size[0]
+            real = cls.open(data, split, heldout, source_size=side, **kwargs)
+        classes = real.source.num_classes
+        if model.num_classes and classes != model.num_classes:
+            raise DataError(
+                f"The model is class-conditional, of {model.num_classes} "
+                "classes, and draws those of the real pictures. "
+                f"Received: {real.source.name} of {classes or 'no'} classes"
+            )
+        return real
+
+    def unstretched(self):
+        """Returns the same pictures, with their values as they are."""
+        other = copy.copy(self)
+        other.stretch = False
+        return other
+
+    def reference(self, count):
+        """Returns `count` pictures and their labels, or None for these."""
+        return self._cut(self.source, self._order[:count], 2)
+
+    def other(self, count):
+        """Returns as many others, for the floor, and their labels."""
+        if self.has_heldout(count):
+            return self._cut(self.heldout, self._heldout_order[:count], 3)
+        return self._cut(self.source, self._order[-count:], 3)
+
+    def has_heldout(self, count):
+        """Whether `other(count)` is of the held-out split."""
+        return self.heldout is not None and len(self.heldout) >= count
+
+    def unseen(self, count):
+        """Returns up to `count` pictures that `training` has not."""
+        if self.heldout is not None:
+            return self._cut(self.heldout, self._heldout_order[:count], 3)[0]
+        return self._cut(self.source, self._order[self._seen :], 3)[0][:count]
+
+    def seen(self):
+        """Returns the pictures that training saw, whole; 50,000 at most."""
+        return self.source.read(self._order[: min(self._seen, _MOST_SEARCHED)])
+
+    def training(self):
+        """Yields what training saw, as it may have cut it.
+
+        Yields:
+            uint8 arrays `(n, height, width, channels)`, one for each place of
+            the cut: four for corners, else the centre's alone.
+        """
+        images = self.seen()
+        spare = np.subtract(images.shape[1:3], self.size)
+        places = [spare // 2]
+        if self.crop == "corners" and spare.any():
+            places = np.unique([(0, 0), (0, 1), (1, 0), (1, 1)] * spare, axis=0)
+        for top, left in places:
+            cut = images[
+                :, top : top + self.size[0], left : left + self.size[1]
+            ]
+            yield stretched(cut) if self.stretch else np.ascontiguousarray(cut)
+
+    @property
+    def _seen(self):
+        """How many of the split's pictures count as seen in training."""
+        count = len(self.source)
+        if self.heldout is not None:
+            return count
+        return count - min(1000, count // 2)
+
+    def _cut(self, source, rows, stream):
+        images = source.read(rows)
+        rng = np.random.default_rng((self.seed, stream))
+        images = cut(images, self.size, self.crop, rng)
+        if self.stretch:
+            images = stretched(images)
+        labels = None if source.labels is None else source.labels[rows]
+        return images, labels
+
+
+def cut(images, size, crop, rng):
+    """Cuts pictures, each at a place of its own.
+
+    Args:
+        images: uint8 array `(n, height, width, channels)`.
+        size: tuple of 2 ints.
+        crop: str. See `RealPictures`.
+        rng: `numpy.random.Generator`. Of its numbers picture i gets the i-th.
+
+    Returns:
+        A uint8 array `(n, *size, channels)`.
+    """
+    spare = np.subtract(images.shape[1:3], size)
+    if not spare.any():
+        return images
+    draws = rng.random((len(images), 2))
+    if crop == "corners":
+        places = (draws < 0.5) * spare
+    elif crop == "random":
+        places = (draws * (spare + 1)).astype("int64")
+    else:
+        places = np.broadcast_to(spare // 2, (len(images), 2))
+    result = np.empty((len(images), *size, images.shape[3]), images.dtype)
+    for i, (top, left) in enumerate(places):
+        result[i] = images[i, top : top + size[0], left : left + size[1]]
+    return result
+
+
+def stretched(images):
+    """Stretches each picture's values to 0..255, by its own extremes.
+
+    Args:
+        images: uint8 array `(n, height, width, channels)`.
+
+    Returns:
+        A uint8 array; a picture of one value stays as it is.
+    """
+    result = np.empty(images.shape, "uint8")
+    for start in range(0, len(images), 1000):
+        some = images[start : start + 1000].astype("float32")
+        low = some.min((1, 2, 3), keepdims=True)
+        span = some.max((1, 2, 3), keepdims=True) - low
+        scaled = (some - low) * (255 / np.where(span > 0, span, 1))
+        scaled = np.where(span > 0, scaled, some)
+        result[start : start + 1000] = np.rint(scaled)
+    return result
+
+
+def seem_stretched(images):
+    """Whether nearly all pictures touch both 0 and 255."""
+    touch = (images.min((1, 2, 3)) == 0) & (images.max((1, 2, 3)) == 255)
+    return bool(touch.mean() >= 0.95)

