@@ -369,9 +369,13 @@ def _print_levels(report):
     print_table(new_table(columns, rows))
     if report["weakest"] is not None:
         level = report["levels"][report["weakest"]]
+        of = "sliced Wasserstein distance"
+        if report["excess_of"] != "swd":
+            of = "Frechet distance"
+        given = " given real pictures" if "given_real" in level else ""
         click.echo(
             f"Weakest by itself: level {level['level']} "
-            f"({level['size'][0]} px), whose sliced Wasserstein distance is "
+            f"({level['size'][0]} px), whose {of}{given} is "
             f"{level['excess']:.1f} times its floor."
         )
 

@@ -39,9 +39,11 @@ def diagnose_levels(
         A dict and a list. The dict has `"levels"`, a list of dicts, finest
         first: `level`, `size`, `in_chain` and, above the coarsest,
         `given_real`, each the figures of a `Comparison`, and `excess`, how
-        many times its floor the level's own sliced Wasserstein distance is,
-        given real pictures; and `"weakest"`, the number of the level with
-        the largest excess, or None. The list has a dict of pictures a level,
+        many times its floor the level's own distance is, given real pictures:
+        the Frechet distance or, without features, the finest sliced
+        Wasserstein distance; `"excess_of"`, the key of that measure; and
+        `"weakest"`, the number of the level with the largest excess. Both
+        are None if there is neither. The list has a dict of pictures a level,
         `real`, `given_real` (or None) and `in_chain`.
     """
     reference, labels = real.reference(count)
@@ -77,17 +79,11 @@ def diagnose_levels(
                 given, other_labels, other_labels
             )
         found["in_chain"] = comparison.of(chain[k], labels, other_labels)
-        found["excess"] = _excess(found)
         levels.insert(0, found)
         pictures.insert(
             0, {"real": reference, "given_real": given, "in_chain": chain[k]}
         )
-    known = [found for found in levels if found["excess"] is not None]
-    weakest = max(known, key=lambda found: found["excess"], default=None)
-    return {
-        "levels": levels,
-        "weakest": None if weakest is None else weakest["level"],
-    }, pictures
+    return _ranked(levels), pictures
 
 
 def draw(model, count, seed, labels=None, progress=None, level=None, given=()):
@@ -161,9 +157,21 @@ def to_uint8(images):
     return np.rint(images).astype("uint8")
 
 
-def _excess(found):
-    own = found.get("given_real", found["in_chain"]).get("swd")
-    if own is None:
-        return None
-    finest = next(iter(own.values()))
-    return finest["value"] / finest["floor"] if finest["floor"] else None
+def _ranked(levels):
+    """The levels with their excess, and which is weakest."""
+    measures = levels[0]["in_chain"]
+    names = [name for name in measures if name.startswith(("fd_", "fid"))]
+    name = next(iter(names), "swd" if "swd" in measures else None)
+    for level in levels:
+        own = level.get("given_real", level["in_chain"]).get(name)
+        if name == "swd" and own is not None:
+            own = next(iter(own.values()))
+        has_floor = own is not None and own["floor"] > 0
+        level["excess"] = own["value"] / own["floor"] if has_floor else None
+    known = [level for level in levels if level["excess"] is not None]
+    weakest = max(known, key=lambda level: level["excess"], default=None)
+    return {
+        "levels": levels,
+        "excess_of": name if known else None,
+        "weakest": None if weakest is None else weakest["level"],
+    }

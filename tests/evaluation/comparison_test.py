@@ -150,3 +150,16 @@ def test_copies_are_found(real, cache):
     assert found["ratio"] == found["value"] / found["floor"]
     again, _ = memorisation(copies, pictures, cache)
     assert again == found
+
+
+def test_samples_of_one_grey_are_far_and_finite(sets, cache, extractor):
+    grey = np.full_like(sets[0], 128)
+    found = Comparison(*sets, cache=cache, extractor=extractor).of(grey)
+    assert found["ms_ssim"]["value"] == pytest.approx(1)
+    assert found["recall"]["value"] == 0
+    assert found["is_tiny"]["value"] == pytest.approx(1)
+    for name in ("fd_tiny", "kd_tiny"):
+        assert found[name]["value"] > 5 * max(found[name]["floor"], 0)
+    for side in ("16", "8"):
+        assert found["swd"][side]["value"] > 3 * found["swd"][side]["floor"]
+        assert found["bands"][side]["std"]["value"] < 1e-3 or side == "8"

@@ -15,9 +15,8 @@ def diagnosed(tiny, cache, extractor, source_of):
         real = RealPictures(
             source_of(images, labels), size=model.sizes[0], crop="center"
         )
-        return diagnose_levels(
-            model, real, count=count, extractor=extractor, cache=cache, **kwargs
-        )
+        kwargs = {"extractor": extractor, "cache": cache} | kwargs
+        return diagnose_levels(model, real, count=count, **kwargs)
 
     return make
 
@@ -60,8 +59,7 @@ def test_a_level_is_measured_given_real_pictures_and_in_the_chain(
     for stage, shown in zip(chain, pictures, strict=True):
         np.testing.assert_array_equal(shown["in_chain"], stage)
     for level in report["levels"]:
-        side = str(level["size"][0])
-        own = level.get("given_real", level["in_chain"])["swd"][side]
+        own = level.get("given_real", level["in_chain"])["fd_tiny"]
         assert level["excess"] == own["value"] / own["floor"]
         assert level["in_chain"]["fd_tiny"]["n"] == 40
     weakest = report["levels"][report["weakest"]]
@@ -97,7 +95,13 @@ def test_a_plain_gan_has_one_level(tiny, diagnosed):
     assert report["weakest"] == 0 and len(pictures) == 1
 
 
-def test_levels_too_small_for_patches_have_no_excess(tiny, diagnosed):
-    report, _ = diagnosed(tiny.model(sizes=(6, 4)))
-    assert [level["excess"] for level in report["levels"]] == [None, None]
-    assert report["weakest"] is None
+def test_without_features_patches_tell_which_is_weakest(tiny, diagnosed):
+    report, _ = diagnosed(tiny.model(sizes=(8, 4)), extractor=None)
+    fine, coarse = report["levels"]
+    own = fine["given_real"]["swd"]["8"]
+    assert fine["excess"] == own["value"] / own["floor"]
+    # It is too small for a patch.
+    assert coarse["excess"] is None
+    assert report["weakest"] == 0 and report["excess_of"] == "swd"
+    report, _ = diagnosed(tiny.model(sizes=(6, 4)), extractor=None)
+    assert report["weakest"] is report["excess_of"] is None
