@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import json
 import os
@@ -6,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_lapgan import metrics
 from keras_lapgan.utils.files import write_file
-from keras_lapgan.version import __version__
 
 #: What the cache holds at most; the longest unused goes first.
 _MOST_BYTES = 2 * 2**30
@@ -18,8 +19,9 @@ class ResultCache:
 
     Features of real pictures and their distances from each other take most
     of the time of an evaluation, and are the same each time. A file a result,
-    named by the hash of all that it depends on. What cannot be read is
-    computed again, and where nothing can be written nothing is kept.
+    named by the hash of all that it depends on, the metrics' code too. What
+    cannot be read is computed again, and where nothing can be written nothing
+    is kept.
 
     Args:
         folder: path or None. Defaults to None, `KERAS_LAPGAN_CACHE` or
@@ -99,9 +101,18 @@ class ResultCache:
 
 
 def _digest(what, of):
-    digest = hashlib.sha256(f"{__version__} {what}".encode())
+    digest = hashlib.sha256(f"{_code()} {what}".encode())
     for array in of:
         digest.update(content_hash(array).encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _code():
+    """A hash of the code of the metrics: other code, other results."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(metrics.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
