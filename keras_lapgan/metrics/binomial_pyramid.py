@@ -34,6 +34,11 @@ def pyramid_sides(images, sizes=None):
         while sizes[-1] % 2 == 0 and sizes[-1] // 2 >= _LEAST_SIDE:
             sizes.append(sizes[-1] // 2)
         return tuple(sizes)
+    if not np.iterable(sizes):
+        raise ValueError(
+            "Expected sizes to be a sequence of ints, the side of each level. "
+            f"Received: sizes={sizes!r}"
+        )
     sizes = tuple(check_int(size, "each of sizes", 1) for size in sizes)
     halvings = tuple(height / 2**k for k in range(len(sizes)))
     if not sizes or sizes != halvings:

@@ -49,14 +49,17 @@ def check_image_pair(real, generated, least=1):
 def check_features(features, name, least=2):
     """Returns float features `(n, d)` as a float32 or float64 array.
 
+    Float32 ones so large or small that float32 would not hold what is made of
+    them, the kernel's sixth powers, become float64.
+
     Args:
         features: what was given.
         name: str. The argument's name, for the error.
         least: int. How many rows there must be. Defaults to 2.
 
     Raises:
-        ValueError: They are no finite floats, have another shape, or are too
-            few.
+        ValueError: They are no finite floats, are beyond 1e40, have another
+            shape, or are too few.
     """
     features = check_floats(features, name)
     if features.ndim != 2 or not features.shape[1]:
@@ -65,6 +68,14 @@ def check_features(features, name, least=2):
             f"Received: {name}.shape={features.shape}"
         )
     _check_count(features, name, least)
+    largest = float(max(features.max(), -features.min()))
+    if largest > 1e40:
+        raise ValueError(
+            f"Expected {name} of at most 1e40, for float64 to hold what is "
+            f"made of them. Received: {largest:.3g} in {name}"
+        )
+    if not 1e-12 < largest < 1e6:
+        features = features.astype("float64")
     return features
 
 

@@ -107,4 +107,7 @@ def _kernel(products, d):
     """Sum of the kernel over inner products, which are overwritten."""
     products /= d
     products += 1
-    return (products**3).sum(dtype="float64")
+    # numpy's third power takes ten times as long as two products.
+    cubes = products * products
+    cubes *= products
+    return cubes.sum(dtype="float64")

@@ -96,7 +96,8 @@ def parzen_log_likelihood(samples, test, validation, *, widths=_WIDTHS):
     test = _vectors(test, "test", samples.shape[1])
     validation = _vectors(validation, "validation", samples.shape[1])
     widths = _checked_widths(widths)
-    scores, width = _at_best_width([samples] * 2, [test, validation], widths)
+    width = _best_width(samples, validation, widths)
+    scores = ParzenWindow(samples, width).log_likelihood(test)
     return {**_summary(scores), "width": width}
 
 
@@ -174,25 +175,26 @@ def multi_scale_log_likelihood(
                 centres = [_details(level)] * 2
         # In the orthonormal basis all values are `scale` times as large.
         scale = 2.0**k
-        scores, width = _at_best_width(centres, vectors, widths / scale)
+        width = _best_width(centres[1], vectors[1], widths / scale)
+        (scores,) = _log_likelihoods(centres[0], vectors[0], [width])
         scores -= vectors[0].shape[1] * np.log(scale)
         levels[side] = {**_summary(scores), "width": width * scale}
         total += scores
     return {**_summary(total), "levels": levels}
 
 
-def _at_best_width(centres, vectors, widths):
-    """Log-likelihoods of the test set at the width best for validation.
+def _best_width(centres, vectors, widths):
+    """The width that gives validation images the highest mean.
 
     Args:
-        centres, vectors: pairs, of the test set and of the validation set, as
-            `_log_likelihoods` takes them.
+        centres, vectors: of the validation set, as `_log_likelihoods` takes
+            them.
         widths: float array.
 
     Returns:
-        A float64 array, and the width.
+        A float.
     """
-    means = _log_likelihoods(centres[1], vectors[1], widths).mean(axis=1)
+    means = _log_likelihoods(centres, vectors, widths).mean(axis=1)
     best = int(means.argmax())
     if len(widths) > 1 and widths[best] in (widths.min(), widths.max()):
         warnings.warn(
@@ -201,8 +203,7 @@ def _at_best_width(centres, vectors, widths):
             f"widths from {widths.min():.3g} to {widths.max():.3g}",
             stacklevel=3,
         )
-    scores = _log_likelihoods(centres[0], vectors[0], widths[best, None])[0]
-    return scores, float(widths[best])
+    return float(widths[best])
 
 
 def _log_likelihoods(centres, vectors, widths):
@@ -234,9 +235,11 @@ def _log_likelihoods(centres, vectors, widths):
             )
         nearest = squared.min(axis=1, keepdims=True)
         squared -= nearest
+        kernel = np.empty_like(squared)
         for i, width in enumerate(widths):
-            kernel = np.exp(squared / (-2 * width**2)).mean(axis=1)
-            result[i, rows] = np.log(kernel)
+            np.multiply(squared, -1 / (2 * width**2), out=kernel)
+            np.exp(kernel, out=kernel)
+            result[i, rows] = np.log(kernel.mean(axis=1))
             result[i, rows] -= nearest[:, 0] / (2 * width**2)
     normalizer = np.log(np.asarray(widths) * np.sqrt(2 * np.pi))
     return result - vectors.shape[1] * normalizer[:, None]
@@ -265,10 +268,12 @@ def _low_pass(images):
 
 def _details(images):
     a, b, c, d = _quarters(images)
-    return np.concatenate(
+    details = np.concatenate(
         [_flat(a - b + c - d), _flat(a + b - c - d), _flat(a - b - c + d)],
         axis=1,
-    ) / images.dtype.type(2)
+    )
+    details /= 2
+    return details
 
 
 def _flat(images):

@@ -123,6 +123,12 @@ class _Patches:
         self.held = None
         if images.size / 4**level <= _HELD_VALUES:
             self.held = list(self._bands())
+        # Products of what is far from 0 would leave few digits of channels
+        # that hardly vary.
+        self.shift = np.float32(0)
+        first = next(iter(self)).reshape(-1, images.shape[3])
+        means = first.mean(axis=0, dtype="float64")
+        self.shift = np.tile(means, _PATCH**2).astype("float32")
         self.mean, self.std = self._moments()
 
     def __len__(self):
@@ -136,7 +142,7 @@ class _Patches:
             yield binomial_pyramid(images, self.depth)[self.level]
 
     def __iter__(self):
-        """Yields float32 arrays `(patches, 7 * 7 * channels)`."""
+        """Yields float32 arrays `(patches, 7 * 7 * channels)`, shifted."""
         rng = np.random.default_rng(self.key)
         for band in self.held or self._bands():
             count, side, _, channels = band.shape
@@ -150,10 +156,12 @@ class _Patches:
             row = rng.integers(self.places, size=shape)
             column = rng.integers(self.places, size=shape)
             image = np.arange(count)[:, None]
-            yield windows[image, row, column].reshape(-1, self.length)
+            patches = windows[image, row, column].reshape(-1, self.length)
+            patches -= self.shift
+            yield patches
 
     def _moments(self):
-        """Mean and standard deviation of each channel over all patches."""
+        """Mean and deviation of each channel over all shifted patches."""
         sums = np.zeros((2, self.length))
         for patches in self:
             sums[0] += patches.sum(axis=0, dtype="float64")

@@ -36,6 +36,17 @@ def test_spectrum_of_a_wave():
     assert max(spectrum[1:5] + spectrum[6:]) < 1e-3 * spectrum[5]
 
 
+@pytest.mark.parametrize(
+    "down, across, ring", [(1, 1, 1), (2, 2, 3), (3, 2, 4), (4, 4, 6)]
+)
+def test_a_frequency_counts_on_the_nearest_ring(down, across, ring):
+    y, x = np.indices((32, 32))
+    wave = 100 + 50 * np.cos(2 * np.pi * (down * y + across * x) / 32)
+    images = np.rint(wave).astype("uint8")[None, :, :, None]
+    levels = band_statistics(images, sizes=(32,))["levels"]
+    assert np.argmax(levels[32]["spectrum"][1:]) + 1 == ring
+
+
 def test_spectrum_of_noise_is_flat(noise):
     levels = band_statistics(noise(300), sizes=(16,))["levels"]
     np.testing.assert_allclose(

@@ -69,3 +69,9 @@ def test_sizes_that_do_not_halve(sizes):
         pyramid_sides(np.zeros((1, 28, 28, 3)), sizes)
     with pytest.raises(ValueError, match="height=28, width=32"):
         pyramid_sides(np.zeros((1, 28, 32, 3)))
+
+
+@pytest.mark.parametrize("sizes", [32, 32.0])
+def test_sizes_that_are_no_sequence(sizes):
+    with pytest.raises(ValueError, match="sequence of ints.*sizes="):
+        pyramid_sides(np.zeros((1, 32, 32, 3)), sizes)

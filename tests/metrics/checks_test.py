@@ -85,6 +85,13 @@ def test_large_finite_features_are_no_error():
     assert scores["mean"] == 1
 
 
+@pytest.mark.parametrize("name", OF_FEATURES)
+def test_features_that_float64_cannot_multiply(name):
+    for features in (1e60 * FEATURES, -np.abs(1e60 * FEATURES)):
+        with pytest.raises(ValueError, match=r"at most 1e40.*e\+60 in"):
+            OF_FEATURES[name](features)
+
+
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "a"])
 def test_seeds(seed):
     with pytest.raises(ValueError, match=f"seed={seed!r}"):

@@ -66,6 +66,34 @@ def test_float32_features_are_not_summed_in_float32(features):
     assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
 
 
+def test_directions_without_variance(features):
+    """As dead units of a network, and ones that depend on each other."""
+    x, y = features(100, 8), features(90, 8, seed=1, shift=0.3)
+    expected = frechet_distance(x, y)
+    rotation, _ = np.linalg.qr(features(20, 20, seed=2))
+    wide = [np.pad(z, ((0, 0), (0, 12)), constant_values=5) for z in (x, y)]
+    assert frechet_distance(*wide) == pytest.approx(expected, abs=1e-6)
+    turned = [z @ rotation for z in wide]
+    assert frechet_distance(*turned) == pytest.approx(expected, abs=1e-6)
+    # One side alone.
+    x = features(100)
+    flat = np.array(x)
+    flat[:, 3] = 1
+    assert frechet_distance(x, flat) == pytest.approx(
+        eigenvalue_form(x, flat), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("counts", [(60, 50), (9, 10)])
+def test_large_features(features, counts):
+    x, y = features(counts[0]), features(counts[1], seed=1, shift=0.5)
+    expected = frechet_distance(x, y)
+    for size in (1e20, 3e37):
+        large = [(size * z).astype("float32") for z in (x, y)]
+        distance = frechet_distance(*large)
+        assert distance == pytest.approx(size**2 * expected, rel=1e-5)
+
+
 def test_constant_features_and_few_images(features):
     flat = np.ones((7, 16))
     assert frechet_distance(flat, flat) == 0

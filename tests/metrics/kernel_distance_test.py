@@ -61,6 +61,25 @@ def test_subsets(features):
     assert result["std"] == pytest.approx(0, abs=1e-12)
 
 
+def test_the_deviation_is_a_population_s(features):
+    x, y = features(200), features(150, seed=1, shift=0.5)
+    one, two = (
+        kernel_distance(x, y, subsets=count, subset_size=40) for count in (1, 2)
+    )
+    # The first subset of both is the same one.
+    second = 2 * two["mean"] - one["mean"]
+    assert two["std"] == pytest.approx(abs(one["mean"] - second) / 2)
+    assert two["std"] > 0
+
+
+@pytest.mark.parametrize("size", [1e7, 1e20, 3e37])
+def test_features_that_float32_cannot_multiply(features, size):
+    x, y = (size * features(20, seed=i, shift=i) for i in range(2))
+    result = polynomial_mmd(x.astype("float32"), y.astype("float32"))
+    assert result == pytest.approx(polynomial_mmd(x, y), rel=1e-5)
+    assert np.isfinite(result)
+
+
 def test_few_and_constant_images(features):
     x = features(7)
     with pytest.raises(ValueError, match="subset_size=1000, len.*=7, len.*=7"):

@@ -69,6 +69,15 @@ def test_repeated_pictures(dtype, tolerance):
         assert precision_recall(x, y) == expected
 
 
+@pytest.mark.parametrize("size", [1e-25, 1e20, 1e37])
+def test_features_that_float32_cannot_square(features, size):
+    x, y = features(60, 4), features(80, 4, seed=1, shift=0.5)
+    expected = precision_recall(x, y)
+    assert 0 < expected["precision"] < 1
+    x, y = ((size * z).astype("float32") for z in (x, y))
+    assert precision_recall(x, y) == pytest.approx(expected, abs=1e-9)
+
+
 def test_few_and_constant_images(features):
     x = features(7)
     with pytest.raises(ValueError, match=r"at least 6 images.*\(5, 16\)"):

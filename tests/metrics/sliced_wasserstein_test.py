@@ -84,6 +84,17 @@ def test_brightness_and_contrast_are_invisible(noise):
     assert sliced_wasserstein(real, 2 * real) == pytest.approx(same, rel=1e-3)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.0005])
+def test_channels_that_hardly_vary(share):
+    """Their few digits are not lost, however far from 0 they are."""
+    rng = np.random.default_rng(0)
+    dark = (rng.random((2, 100, 16, 16, 1)) < share).astype("uint8")
+    bright = 254 + dark
+    expected = sliced_wasserstein(*dark, sizes=(16,))[16]
+    value = sliced_wasserstein(*bright, sizes=(16,))[16]
+    assert value == pytest.approx(expected, rel=1e-6)
+
+
 def test_constant_images(noise):
     flat = np.full((8, 16, 16, 3), 9, "uint8")
     assert sliced_wasserstein(flat, flat) == {16: 0, 8: 0}

@@ -45,6 +45,7 @@ class Extractor:
         resize: str.
         size: tuple of 2 ints.
         fid: bool. Whether a Frechet distance of the features is a FID.
+        fingerprint: str or None. See below.
 
     Raises:
         ValueError: An argument is of another form, or the model's input size

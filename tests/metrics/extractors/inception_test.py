@@ -3,6 +3,8 @@ import pytest
 
 from keras_lapgan.metrics.extractors import ExtractorError
 from keras_lapgan.metrics.extractors import Inception
+from keras_lapgan.metrics.extractors import inception as inception_module
+from keras_lapgan.metrics.extractors import weights_files
 from keras_lapgan.metrics.extractors.state_dict import StateDict
 
 
@@ -112,6 +114,30 @@ def test_its_name_and_sizes(inception, inception_weights):
     assert inception.resize == "legacy_tensorflow"
     assert inception.size == (299, 299)
     assert inception.weights_sha256 == StateDict(inception_weights).sha256
+
+
+def test_the_published_file_makes_a_fid(
+    inception_weights, tmp_path, monkeypatch
+):
+    """Its bytes are not here: others stand in for them."""
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    path = folder / "pt_inception-2015-12-05-6726825d.pth"
+    path.symlink_to(inception_weights)
+    sha256 = StateDict(inception_weights).sha256
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for module in (inception_module, weights_files):
+        monkeypatch.setattr(module, "INCEPTION_SHA256", sha256)
+    for given in (None, path):
+        extractor = Inception(given, download=False, batch_size=1)
+        assert extractor.fid is True
+        assert extractor.name == "inception-2015-12-05"
+        assert extractor.weights_sha256 == sha256
+    assert extractor.fingerprint.startswith("inception-2015-12-05 weights=")
+    monkeypatch.setattr(inception_module, "INCEPTION_SHA256", "0" * 64)
+    with pytest.raises(ExtractorError, match="damaged or another"):
+        Inception(path)
 
 
 def test_another_file_is_refused(tmp_path):

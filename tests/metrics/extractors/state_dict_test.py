@@ -1,6 +1,7 @@
 import hashlib
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -49,6 +50,13 @@ def test_containers(tmp_path, kind):
         assert state.arrays[name].dtype == array.dtype
         np.testing.assert_array_equal(state.arrays[name], array)
     assert state.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_safetensors_without_its_package(file, monkeypatch):
+    path = file(safetensors({"a": F32}, bytes(8)))
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(ExtractorError, match=r"keras-lapgan\[safetensors\]"):
+        StateDict(path)
 
 
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}

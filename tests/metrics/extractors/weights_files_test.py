@@ -1,9 +1,9 @@
-import functools
 import hashlib
 import http.server
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -59,6 +59,10 @@ def test_lite0_not_installed(monkeypatch, tmp_path):
         lite0_file()
 
 
+CONTENT = b"weights"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
 @pytest.mark.parametrize(
     "place",
     [
@@ -67,10 +71,13 @@ def test_lite0_not_installed(monkeypatch, tmp_path):
         "torch/hub/checkpoints/weights-inception-2015-12-05-6726825d.pth",
     ],
 )
-def test_inception_in_a_cache(homes, place):
+def test_inception_in_a_cache(homes, place, monkeypatch):
     path = homes / place
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"x")
+    path.write_bytes(CONTENT)
+    with pytest.raises(ExtractorError, match=f"'{path}' is damaged.*=False"):
+        inception_file(download=False)
+    monkeypatch.setattr(weights_files, "INCEPTION_SHA256", SHA256)
     assert inception_file(download=False) == path
 
 
@@ -82,32 +89,109 @@ def test_inception_nowhere(homes, monkeypatch):
     monkeypatch.setattr(
         weights_files, "_INCEPTION_URL", f"http://127.0.0.1:9/{NAME}"
     )
-    with pytest.raises(ExtractorError, match="Received: URL fetch failure"):
+    with pytest.raises(ExtractorError, match="Received: .*refused"):
         inception_file()
 
 
-def test_inception_is_fetched_and_compared(homes, monkeypatch, capsys):
-    content = b"weights"
-    (homes / "site").mkdir()
-    (homes / "site" / NAME).write_bytes(content)
+@pytest.fixture
+def site(monkeypatch):
+    """A real server; `site.answer` is how it answers."""
 
-    class Site(http.server.SimpleHTTPRequestHandler):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            server.requests += 1
+            server.answer(self)
+
         def log_message(self, *args):
             pass
 
-    site = functools.partial(Site, directory=homes / "site")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), site) as server:
-        threading.Thread(target=server.serve_forever).start()
-        url = f"http://127.0.0.1:{server.server_port}/{NAME}"
-        monkeypatch.setattr(weights_files, "_INCEPTION_URL", url)
-        with pytest.raises(ExtractorError, match="Received: .*hash"):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests = 0
+    threading.Thread(target=server.serve_forever).start()
+    url = f"http://127.0.0.1:{server.server_port}/{NAME}"
+    monkeypatch.setattr(weights_files, "_INCEPTION_URL", url)
+    monkeypatch.setattr(weights_files, "INCEPTION_SHA256", SHA256)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def sends(data, length=None, status=200):
+    def answer(request):
+        request.send_response(status)
+        request.send_header("Content-Length", length or len(data))
+        request.end_headers()
+        request.wfile.write(data)
+
+    return answer
+
+
+def test_inception_is_fetched_and_compared(homes, site, capsys):
+    folder = homes / "keras" / "models"
+    for answer, reason in (
+        (sends(b"other"), f"5 bytes of sha256 .*, not {SHA256}"),
+        (sends(CONTENT[:3], len(CONTENT)), "3 bytes of sha256"),
+        (sends(CONTENT, status=404), "404"),
+        (lambda request: request.wfile.write(b"no HTTP\n"), "no HTTP"),
+    ):
+        site.answer = answer
+        with pytest.raises(ExtractorError, match=f"Received: .*{reason}"):
             inception_file()
-        with pytest.raises(ExtractorError, match="download=False"):
-            inception_file(download=False)
-        sha256 = hashlib.sha256(content).hexdigest()
-        monkeypatch.setattr(weights_files, "INCEPTION_SHA256", sha256)
-        path = inception_file()
-        server.shutdown()
-    assert path == homes / "keras" / "models" / NAME
-    assert path.read_bytes() == content
-    assert capsys.readouterr().out == ""
+        assert not folder.exists()
+    site.answer = sends(CONTENT)
+    path = inception_file()
+    assert path == folder / NAME and path.read_bytes() == CONTENT
+    assert list(folder.iterdir()) == [path]
+    requests = site.requests
+    assert inception_file() == path and site.requests == requests
+    out, err = capsys.readouterr()
+    assert out == "" and f"fetching {NAME}" in err
+
+
+def test_a_damaged_file_is_fetched_again(homes, site):
+    path = homes / "keras" / "models" / NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT[:3])
+    site.answer = sends(b"other")
+    with pytest.raises(ExtractorError, match=f"'{path}' is damaged.*5 bytes"):
+        inception_file()
+    site.answer = sends(CONTENT)
+    assert inception_file() == path
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_server_that_says_nothing(homes, site, monkeypatch):
+    monkeypatch.setattr(weights_files, "_TIMEOUT", 0.2)
+    done = threading.Event()
+
+    def stalls(request):
+        sends(CONTENT[:3], len(CONTENT))(request)
+        done.wait(10)
+
+    for answer in (lambda request: done.wait(10), stalls):
+        site.answer = answer
+        start = time.monotonic()
+        with pytest.raises(ExtractorError, match="Received: .*timed out"):
+            inception_file()
+        assert time.monotonic() - start < 5
+    done.set()
+
+
+def test_processes_that_fetch_at_once(homes, site):
+    site.answer = sends(CONTENT)
+    code = (
+        "from keras_lapgan.metrics.extractors import weights_files as w\n"
+        f"w._INCEPTION_URL = {weights_files._INCEPTION_URL!r}\n"
+        f"w.INCEPTION_SHA256 = {SHA256!r}\n"
+        "print(w.inception_file().read_bytes())"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.communicate(timeout=60)[0] == f"{CONTENT}\n"
+    folder = homes / "keras" / "models"
+    assert [path.name for path in folder.iterdir()] == [NAME]
