@@ -11,8 +11,10 @@ from keras_lapgan.utils.line_chart import line_chart
 class TrainingCurves(keras.callbacks.Callback):
     """Draws `log.csv` as `curves.png` after each epoch: a row a level.
 
-    Losses on the left, the discriminator's accuracy on the right: at .5 it
-    cannot tell real from generated, towards 1 the generator has lost.
+    Losses on the left, then the discriminator's accuracy: at .5 it cannot
+    tell real from generated, towards 1 the generator has lost. If
+    `LevelMonitor` logs them, on the right the diversity and the deviation of
+    the bands, as shares of the real ones: at 1 they are as real bands.
 
     Args:
         folder: path. A run's folder; `RunCheckpoint` writes the log and comes
@@ -37,7 +39,8 @@ def draw_curves(rows):
 
     Args:
         rows: list of dicts with `epoch` and, for each level k, `d_loss_k`,
-            `g_loss_k`, `d_accuracy_k`; maybe the same with `val_` before.
+            `g_loss_k`, `d_accuracy_k`; maybe the same with `val_` before;
+            maybe `diversity_k` and `band_std_k`.
 
     Returns:
         A uint8 array `(height, width, 3)`.
@@ -51,6 +54,7 @@ def draw_curves(rows):
         }
 
     panels = {}
+    monitored = any(name.startswith("diversity_") for name in rows[-1])
     for k in logged_levels(rows):
         panels[f"level {k}, losses by epoch"] = curves(
             ("D", f"d_loss_{k}"),
@@ -62,7 +66,12 @@ def draw_curves(rows):
             ("accuracy", f"d_accuracy_{k}"),
             ("accuracy, validation", f"val_d_accuracy_{k}"),
         )
-    return line_chart(panels, columns=2, size=(420, 220))
+        if monitored:
+            panels[f"level {k}, bands against real"] = curves(
+                ("diversity", f"diversity_{k}"),
+                ("deviation", f"band_std_{k}"),
+            )
+    return line_chart(panels, columns=2 + monitored, size=(420, 220))
 
 
 def logged_levels(rows):

@@ -1,4 +1,5 @@
 import contextlib
+import re
 import shlex
 import signal
 import sys
@@ -26,6 +27,7 @@ FIXED = (
 FILES = (
     "NOTICE",
     "README.md",
+    "best_levels",
     "checkpoint",
     "command.txt",
     "config.json",
@@ -34,7 +36,13 @@ FILES = (
     "metadata.json",
     "model.weights.h5",
     "samples",
+    "tensorboard",
 )
+#: Options that leave a folder of their name in the run's; a resumed run goes
+#: on with what it finds.
+KEPT = ("best_levels", "tensorboard")
+#: Pictures that the callbacks hold samples against.
+HELD_OUT = 64
 
 
 def _levels(ctx, param, value):
@@ -101,6 +109,24 @@ def _levels(ctx, param, value):
 )
 @click.option("--strict", is_flag=True, help="Stop at a broken picture.")
 @click.option(
+    "--monitor",
+    type=click.Choice(["warn", "stop", "restore", "off"]),
+    default="warn",
+    show_default=True,
+    help="What to do when a level collapses, saturates or diverges.",
+)
+@click.option(
+    "--best-levels/--no-best-levels",
+    default=False,
+    help="End with the weights of each level's best epoch, by the paper's "
+    "nearest draw.",
+)
+@click.option(
+    "--tensorboard/--no-tensorboard",
+    default=False,
+    help="Write losses and samples for TensorBoard into the run's folder.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="The run's folder.  [default: runs/PRESET]",
@@ -138,6 +164,9 @@ def command(ctx, preset, output, overwrite, resume, **settings):
         }
         run = _read_run(preset, output)
         settings = _resumed_settings(run, settings, given)
+        settings |= {
+            name: (output / name).is_dir() for name in KEPT if name not in given
+        }
         for name in ("data", "split"):
             if settings[name] != run.get(name):
                 click.echo(
@@ -282,6 +311,7 @@ def _train(preset, output, resume, behind, metadata, settings):
     from keras_lapgan.presets.preset_folder import save_preset
     from keras_lapgan.presets.preset_folder import serialized
     from keras_lapgan.presets.registry import is_published
+    from keras_lapgan.utils.checkpoints import latest_checkpoint
 
     done_epochs = done_steps = 0
     if resume:
@@ -313,6 +343,7 @@ def _train(preset, output, resume, behind, metadata, settings):
             datasets.ImageBatches(source, min(100, len(source)), seed=seed)
         )
 
+    monitor, best, board = _watchers(model, source, settings, output, datasets)
     metadata |= {name: settings[name] for name in ("data", "split", *FIXED)}
     metadata["planned_epochs"] = settings["epochs"]
     # What cannot be saved is told before it has been trained.
@@ -336,9 +367,10 @@ def _train(preset, output, resume, behind, metadata, settings):
     progress = callbacks.TrainingProgress(
         epochs * steps, steps, done=done_epochs * steps + done_steps
     )
-    pictures = [
+    after = [
         callbacks.SampleGrid(output / "samples", seed=seed),
         callbacks.TrainingCurves(output),
+        *board,
     ]
 
     def fit(first, last, skip):
@@ -347,7 +379,7 @@ def _train(preset, output, resume, behind, metadata, settings):
             batches,
             initial_epoch=first,
             epochs=last,
-            callbacks=[checkpoint, *pictures, progress],
+            callbacks=[*monitor, *best, checkpoint, *after, progress],
             verbose=0,
         )
 
@@ -356,8 +388,14 @@ def _train(preset, output, resume, behind, metadata, settings):
             # The rest of the epoch that was interrupted.
             fit(done_epochs, done_epochs + 1, done_steps)
             done_epochs += 1
-        if done_epochs < epochs:
+        if done_epochs < epochs and not any(x.stopped for x in monitor):
             fit(done_epochs, epochs, 0)
+        _, epochs, _ = latest_checkpoint(output)
+        for chosen in best:
+            chosen.put_back()
+            done = {"epochs": epochs, "steps": 0}
+            with save_errors(output):
+                save_preset(model, output, {**metadata, **done})
     except KeyboardInterrupt:
         progress.close()
         go_on = shlex.join(
@@ -386,6 +424,8 @@ def _train(preset, output, resume, behind, metadata, settings):
         checkpoint.close()
         if not resume:
             _remove_if_unsaved(output)
+    for k, (value, epoch) in sorted((best[0].best if best else {}).items()):
+        click.echo(f"level {k} is of epoch {epoch}: nearest draw {value:.4g}")
     click.echo(f"{epochs} epochs: {output}")
     # A published name would be another model.
     shown = f"./{output}" if is_published(str(output)) else str(output)
@@ -486,6 +526,79 @@ def _read(model, settings, datasets):
         err=True,
     )
     return source
+
+
+def _watchers(model, source, settings, output, datasets):
+    """`LevelMonitor`, `BestLevel` and `TensorBoard`, a list each.
+
+    A list is empty where the callback was not asked for.
+    """
+    from keras_lapgan import callbacks
+
+    monitor, best, board = [], [], []
+    if settings["monitor"] != "off" or settings["best_levels"]:
+        images, labels = _held_out(model, source, settings, datasets)
+        count = min(HELD_OUT, len(images))
+        # Of one picture there is no diversity.
+        if settings["monitor"] != "off" and count > 1:
+            monitor.append(
+                callbacks.LevelMonitor(
+                    images, labels, count, action=settings["monitor"]
+                )
+            )
+        if settings["best_levels"]:
+            best.append(
+                callbacks.BestLevel(
+                    images,
+                    labels,
+                    count=count,
+                    folder=output / "best_levels",
+                    # There may be two `fit`.
+                    restore=False,
+                )
+            )
+    if settings["tensorboard"]:
+        try:
+            board.append(
+                callbacks.TensorBoard(
+                    output / "tensorboard", seed=settings["seed"]
+                )
+            )
+        except ImportError as error:
+            raise click.ClickException(f"--tensorboard: {error}") from error
+    return monitor, best, board
+
+
+def _held_out(model, source, settings, datasets):
+    """Some pictures of another split, or else of those trained on."""
+    used = re.findall(r"\w+", settings["split"] or "train")
+    for split in ("validation", "val", "test"):
+        if split in used:
+            continue
+        try:
+            found = datasets.load_images(
+                settings["data"],
+                f"{split}[:{4 * HELD_OUT}]",
+                size=source.image_shape[0],
+                resize=settings["resize"],
+                labels=bool(model.num_classes),
+            )
+        except datasets.DataError:
+            continue
+        if found.num_classes == model.num_classes or not model.num_classes:
+            source = found
+            break
+    else:
+        click.echo(
+            f"{settings['data']} has no other split for validation or test: "
+            "training pictures stand in for held-out ones",
+            err=True,
+        )
+    # Many data sets are sorted by class.
+    count = min(4 * HELD_OUT, len(source))
+    chosen = [i * len(source) // count for i in range(count)]
+    labels = source.labels[chosen] if model.num_classes else None
+    return source.read(chosen), labels
 
 
 def _remove_if_unsaved(output):

@@ -11,6 +11,16 @@ from keras_lapgan.training.gradients import stateful_steps
 from keras_lapgan.training.gradients import value_and_gradients
 from keras_lapgan.training.objectives import get_objective
 
+#: What is logged of each trained level.
+_LEVEL_NAMES = (
+    "d_loss",
+    "g_loss",
+    "d_accuracy",
+    "logit_gap",
+    "d_gradient_norm",
+    "g_gradient_norm",
+)
+
 
 class Bands(NamedTuple):
     """What one level learns from: a batch of real bands and their context.
@@ -53,7 +63,7 @@ class _Training:
         self.seed = seed
         names = ["d_loss", "g_loss"]
         for k in levels:
-            names += [f"d_loss_{k}", f"g_loss_{k}", f"d_accuracy_{k}"]
+            names += [f"{name}_{k}" for name in _LEVEL_NAMES]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
 
@@ -90,6 +100,12 @@ class AdversarialModel(keras.Model):
     gradient of the sum of the levels' D losses and one step of D's optimizer;
     draw fresh noise; the same for G. The levels share no variable, so the sum
     trains each as if it were alone.
+
+    Logs are means over the epoch: `d_loss` and `g_loss` over all levels; of
+    each level k `d_loss_k`, `g_loss_k`, `d_accuracy_k`, `logit_gap_k` (D's mean
+    logit on real bands less that on generated ones) and, in training,
+    `d_gradient_norm_k` and `g_gradient_norm_k` (L2 over all weights of one
+    network of the level).
     """
 
     def compile(
@@ -238,12 +254,19 @@ class AdversarialModel(keras.Model):
             return []
         return list(self._training.means.values())
 
-    def _chosen_levels(self):
+    def trained_levels(self):
+        """Returns those levels that `compile` chose to train, a list."""
+        # No property: Keras would look for weights in it.
         return [
             level
             for level in self.trainable_levels()
             if level.index in self._training.levels
         ]
+
+    def level_optimizers(self, k):
+        """Returns level `k`'s optimizers, D's and G's. Levels may share."""
+        training = self._training
+        return training.d_optimizers[k], training.g_optimizers[k]
 
     def _train(self, data):
         optimizer = self.optimizer
@@ -254,7 +277,7 @@ class AdversarialModel(keras.Model):
         step = ops.convert_to_tensor(optimizer.iterations)
         random = StepRandom(self._training.seed, step)
         bands = self.bands(data, random.at("data"), training=True)
-        levels = self._chosen_levels()
+        levels = self.trained_levels()
         d_variables = {
             level.index: level.discriminator.trainable_weights
             for level in levels
@@ -286,7 +309,10 @@ class AdversarialModel(keras.Model):
                     for v in vs
                 ]
                 apply_gradients(one, [gradient_of[id(v)] for v in mine], mine)
-            return parts
+            return parts, {
+                k: _norm(gradient_of[id(v)] for v in vs)
+                for k, vs in variables_of.items()
+            }
 
         fakes = {
             level.index: ops.stop_gradient(
@@ -294,7 +320,7 @@ class AdversarialModel(keras.Model):
             )
             for level in levels
         }
-        d_parts = turn(
+        d_parts, d_norms = turn(
             lambda level: level.d_loss(
                 bands[level.index],
                 fakes[level.index],
@@ -304,7 +330,7 @@ class AdversarialModel(keras.Model):
             d_variables,
             self._training.d_optimizers,
         )
-        g_parts = turn(
+        g_parts, g_norms = turn(
             lambda level: level.g_loss(
                 bands[level.index], self._training.objective, random.at("g")
             ),
@@ -314,7 +340,9 @@ class AdversarialModel(keras.Model):
         for level in levels:
             level.update_average(self._training.ema_decay)
         optimizer.iterations.assign_add(1)
-        return self._log(levels, d_parts, g_parts)
+        norms = {f"d_gradient_norm_{k}": norm for k, norm in d_norms.items()}
+        norms |= {f"g_gradient_norm_{k}": norm for k, norm in g_norms.items()}
+        return self._log(levels, d_parts, g_parts, norms)
 
     def _test(self, data):
         # The number of batches tested so far stands for the step, so that
@@ -322,7 +350,7 @@ class AdversarialModel(keras.Model):
         seen = ops.convert_to_tensor(self._training.means["d_loss"].count)
         random = StepRandom(self._training.seed, seen).at("test")
         bands = self.bands(data, random.at("data"), training=False)
-        levels = self._chosen_levels()
+        levels = self.trained_levels()
         objective = self._training.objective
         d_parts, g_parts = [], []
         for level in levels:
@@ -338,18 +366,33 @@ class AdversarialModel(keras.Model):
             )
         return self._log(levels, d_parts, g_parts)
 
-    def _log(self, levels, d_parts, g_parts):
-        means = self._training.means
+    def _log(self, levels, d_parts, g_parts, norms=None):
         count = len(levels)
-        means["d_loss"].update_state(sum(loss for loss, _ in d_parts) / count)
-        means["g_loss"].update_state(sum(loss for loss, _ in g_parts) / count)
-        for level, (d, accuracy), (g, _) in zip(
+        values = {
+            "d_loss": sum(loss for loss, _ in d_parts) / count,
+            "g_loss": sum(loss for loss, _ in g_parts) / count,
+            **(norms or {}),
+        }
+        for level, (d_loss, measures), (g_loss, _) in zip(
             levels, d_parts, g_parts, strict=True
         ):
-            means[f"d_loss_{level.index}"].update_state(d)
-            means[f"g_loss_{level.index}"].update_state(g)
-            means[f"d_accuracy_{level.index}"].update_state(accuracy)
-        return {name: mean.result() for name, mean in means.items()}
+            found = {"d_loss": d_loss, "g_loss": g_loss, **measures}
+            values |= {f"{name}_{level.index}": x for name, x in found.items()}
+        means = self._training.means
+        for name, value in values.items():
+            means[name].update_state(value)
+        # In the order of `metrics`; without what a test does not know.
+        return {name: means[name].result() for name in means if name in values}
+
+
+def _norm(gradients):
+    """L2 norm over all of them, float32; None (no gradient) counts 0."""
+    squares = [
+        ops.sum(ops.square(ops.cast(gradient, "float32")))
+        for gradient in gradients
+        if gradient is not None
+    ]
+    return ops.sqrt(sum(squares)) if squares else ops.zeros(())
 
 
 def _get_optimizer(identifier):

@@ -210,7 +210,12 @@ class LAPGANLevel(AdversarialModel):
             )
 
     def d_loss(self, batch, fake, objective, random, training=True):
-        """The discriminator's loss and accuracy, on `batch` and `fake`."""
+        """The discriminator's loss on `batch` and `fake`, and measures of it.
+
+        Returns:
+            The loss and a dict of scalars: `d_accuracy`, and `logit_gap`, the
+            mean logit on real bands less that on generated ones.
+        """
         objective = get_objective(objective)
         with self._scope(random).at("discriminator").active():
             logits = self.score(*batch.twice(fake), training=training)
@@ -219,7 +224,11 @@ class LAPGANLevel(AdversarialModel):
             ops.mean(ops.cast(real > objective.threshold, "float32"))
             + ops.mean(ops.cast(fake <= objective.threshold, "float32"))
         ) / 2.0
-        return objective.discriminator(real, fake), accuracy
+        measures = {
+            "d_accuracy": accuracy,
+            "logit_gap": ops.cast(ops.mean(real) - ops.mean(fake), "float32"),
+        }
+        return objective.discriminator(real, fake), measures
 
     def g_loss(self, batch, objective, random, training=True):
         """The generator's loss on freshly generated bands, and nothing."""

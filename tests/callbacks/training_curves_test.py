@@ -2,6 +2,7 @@ import pytest
 
 from keras_lapgan.callbacks import SaveError
 from keras_lapgan.callbacks import TrainingCurves
+from keras_lapgan.callbacks.training_curves import draw_curves
 from keras_lapgan.callbacks.training_curves import logged_curve
 from keras_lapgan.callbacks.training_curves import logged_levels
 from keras_lapgan.utils import image_grid
@@ -40,3 +41,12 @@ def test_columns_of_a_log():
     ]
     assert logged_levels(rows) == [2, 10]
     assert logged_curve(rows, "d_loss_10") == ([1, 2], [0.5, 0.25])
+
+
+def test_bands_against_real_where_they_are_logged():
+    row = {"epoch": "1", "d_loss_0": ".7", "g_loss_0": ".7"}
+    plain = draw_curves([row])
+    watched = draw_curves([row, row | {"diversity_0": ".5", "band_std_0": "1"}])
+    assert plain.shape == (220, 2 * 420, 3)
+    assert watched.shape == (220, 3 * 420, 3)
+    assert (watched[:, 2 * 420 :] != 255).any()

@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import keras
@@ -354,3 +355,137 @@ def test_bfloat16_and_the_largest_seed(run, preset):
     )
     assert result.exit_code == 0, result.output
     assert all(np.isfinite(w).all() for w in weights("a"))
+
+
+# === What watches the run ===
+
+
+def log(folder):
+    with open(f"{folder}/log.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_monitor_is_on_unless_it_is_off(run, preset):
+    args = ("train", preset, *SHORT, "--epochs", 1, "--output")
+    result = run(*args, "on")
+    assert "training pictures stand in for held-out ones" in result.stderr
+    assert float(log("on")[0]["diversity_0"]) > 0
+    result = run(*args, "off", "--monitor", "off")
+    assert "stand in" not in result.stderr
+    assert "diversity_0" not in log("off")[0]
+    for a, b in zip(weights("on"), weights("off"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def spoil(monkeypatch, epoch):
+    """Makes the finest level draw far too much from an epoch (from 0) on."""
+    begin = callbacks.RunCheckpoint.on_epoch_begin
+
+    def on_epoch_begin(self, now, logs=None):
+        if now >= epoch:
+            kernel = self.model.level(0).generator.get_layer("output").kernel
+            kernel.assign(np.full(kernel.shape, 1e3))
+        begin(self, now, logs)
+
+    monkeypatch.setattr(
+        callbacks.RunCheckpoint, "on_epoch_begin", on_epoch_begin
+    )
+
+
+def test_a_run_that_the_monitor_stops(run, preset, monkeypatch):
+    spoil(monkeypatch, 1)
+    result = run(
+        *("train", preset, *SHORT, "--epochs", 5, "--output", "a"),
+        *("--monitor", "stop"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "epoch 2: level 0 (16x16) diverges: its bands" in result.stderr
+    assert "diverges. Training ends here." in result.stderr
+    assert "2 epochs: a" in result.stdout
+    assert run_checkpoint.latest_checkpoint("a")[1:] == (2, 0)
+
+
+def test_a_run_that_the_monitor_restores(run, preset, monkeypatch):
+    spoil(monkeypatch, 4)
+    args = ("train", preset, *SHORT, "--epochs", 5, "--output", "a")
+    result = run(*args, "--monitor", "restore")
+    assert result.exit_code == 0, result.output
+    assert "level 0 (16x16) is put back to epoch 4 (1 of" in result.stderr
+    kernels = LAPGAN.from_preset("a").level(0).generator.get_weights()
+    assert max(abs(kernel).max() for kernel in kernels) < 10
+
+
+def test_best_levels_are_the_run_s_and_known_to_a_resumed_one(run, preset):
+    result = run(
+        *("train", preset, *SHORT, "--epochs", 1, "--output", "a"),
+        *("--best-levels", "--monitor", "off"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "level 1 is of epoch 1: nearest draw " in result.stdout
+    assert sorted(os.listdir("a/best_levels")) == [
+        "best_level_0.weights.h5",
+        "best_level_1.weights.h5",
+        "best_levels.json",
+    ]
+    assert float(log("a")[0]["nearest_draw_1"]) > 0
+    # One that nothing can be better than.
+    path = Path("a/best_levels/best_levels.json")
+    content = json.loads(path.read_text())
+    content["levels"]["0"]["value"] = 0.0
+    path.write_text(json.dumps(content))
+    first = LAPGAN.from_preset("a").level(0).get_weights()
+    result = run("train", "a", "--resume", "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert "level 0 is of epoch 1: nearest draw 0\n" in result.stdout
+    assert read_metadata("a")["epochs"] == 2
+    kept = LAPGAN.from_preset("a").level(0).get_weights()
+    assert all(map(np.array_equal, kept, first))
+    # Training goes on from where it was, not from the best.
+    checkpoint = run_checkpoint.latest_checkpoint("a")[0]
+    last = keras.saving.load_model(checkpoint).level(0).get_weights()
+    assert not all(map(np.array_equal, kept, last))
+
+
+def test_tensorboard_files(run, fails, preset, monkeypatch):
+    pytest.importorskip("tensorboard")
+    args = ("train", preset, *SHORT, "--epochs", 1, "--monitor", "off")
+    result = run(*args, "--tensorboard", "--output", "a")
+    assert result.exit_code == 0, result.output
+    assert len(os.listdir("a/tensorboard/train")) == 1
+    result = run("train", "a", "--resume", "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert len(os.listdir("a/tensorboard/train")) == 2
+    run(*args, "--output", "a", "--overwrite")
+    assert not os.path.exists("a/tensorboard")
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    error = fails(*args, "--tensorboard", "--output", "b", code=1)
+    assert "--tensorboard: " in error and "pip install" in error
+
+
+def test_pictures_that_are_held_out(run, preset, tmp_path):
+    rng = np.random.default_rng(0)
+    for split, value in (("train", 50), ("val", 200)):
+        for name in ("a", "b"):
+            folder = tmp_path / "data" / split / name
+            folder.mkdir(parents=True)
+            for i in range(3):
+                noise = rng.integers(0, 20, (20, 20, 3)) + value
+                Image.fromarray(noise.astype("uint8")).save(folder / f"{i}.png")
+    from keras_lapgan import datasets
+
+    settings = {"data": "data", "split": None, "resize": "crop"}
+    source = datasets.load_images("data", size=20)
+    model = LAPGAN.from_preset(preset)
+    images, labels = train._held_out(model, source, settings, datasets)
+    assert len(images) == 6 and images.min() >= 200 and labels is None
+    # Those that are trained on are not held out.
+    settings["split"] = "val"
+    source = datasets.load_images("data", "val", size=20)
+    images, _ = train._held_out(model, source, settings, datasets)
+    assert images.min() >= 200
+    result = run(
+        *("train", preset, "--data", "data", "--batch-size", 4),
+        *("--epochs", 1, "--output", "a"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "stand in" not in result.stderr

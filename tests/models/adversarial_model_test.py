@@ -69,6 +69,9 @@ def test_levels_that_are_not_asked_for_stay(tiny):
         "d_loss_1",
         "g_loss_1",
         "d_accuracy_1",
+        "logit_gap_1",
+        "d_gradient_norm_1",
+        "g_gradient_norm_1",
     }
 
 
@@ -256,13 +259,64 @@ def test_logs(tiny):
     history = tiny.steps(
         model, tiny.images(), count=2, validation_data=tiny.images(seed=1)
     ).history
-    assert {name for name in history if not name.startswith("val_")} == {
+    trained = {name for name in history if not name.startswith("val_")}
+    # A test has no gradients.
+    norms = {name for name in trained if "gradient_norm" in name}
+    assert len(norms) == 4
+    assert trained - norms == {
         name[4:] for name in history if name.startswith("val_")
     }
     for name in ("d_loss", "g_loss", "val_d_loss", "val_g_loss"):
         mean = (history[f"{name}_0"][0] + history[f"{name}_1"][0]) / 2
         assert history[name][0] == pytest.approx(mean, rel=1e-5)
     assert 0 <= history["d_accuracy_0"][0] <= 1
+
+
+def test_gradient_norms_are_what_a_step_moves(tiny):
+    model = tiny.model()
+    model.compile(SGD(0.5), SGD(0.25), **tiny.quick)
+    before = [[learned(model, k, role) for role in ROLES[:2]] for k in range(2)]
+    history = tiny.steps(model, tiny.images(), count=1).history
+    for k in range(2):
+        for role, arrays in zip(ROLES, before[k], strict=False):
+            rate = {"generator": 0.25, "discriminator": 0.5}[role]
+            squares = sum(
+                np.square((b - a).astype("float64")).sum()
+                for a, b in zip(learned(model, k, role), arrays, strict=True)
+            )
+            norm = history[f"{role[0]}_gradient_norm_{k}"][0]
+            assert norm == pytest.approx(np.sqrt(squares) / rate, rel=1e-2)
+            assert norm > 0
+
+
+def test_logit_gap_by_hand(tiny):
+    model = tiny.model(sizes=(4,))
+    model.compile(SGD(0.0), SGD(0.0), **tiny.quick)
+    images = tiny.images(8, size=4)
+    found = model.evaluate(images, verbose=0, return_dict=True)
+    # Alone among the losses, it is linear in D's last layer.
+    output = model.level(0).discriminator.get_layer("output")
+    output.kernel.assign(3 * ops.convert_to_tensor(output.kernel))
+    output.bias.assign([7.0])
+    again = model.evaluate(images, verbose=0, return_dict=True)
+    gap = found["logit_gap_0"]
+    assert gap != 0
+    assert again["logit_gap_0"] == pytest.approx(3 * gap, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("frozen", ROLES[:2])
+def test_a_frozen_network_has_no_gradient(tiny, frozen):
+    model = tiny.model()
+    getattr(model.level(0), frozen).trainable = False
+    model.compile(**tiny.quick)
+    history = tiny.steps(model, tiny.images(), count=2).history
+    norms = {
+        (role, k): history[f"{role[0]}_gradient_norm_{k}"][0]
+        for role in ROLES[:2]
+        for k in range(2)
+    }
+    assert norms.pop((frozen, 0)) == 0
+    assert all(norm > 0 for norm in norms.values())
 
 
 def test_evaluate_changes_nothing_and_repeats(tiny):

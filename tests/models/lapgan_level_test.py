@@ -45,6 +45,7 @@ def test_fit_compiled_and_saved(tiny, tmp_path):
     x = np.random.default_rng(0).normal(size=(16, 4, 4, 3)).astype("float32")
     history = fit(level, x, validation_data=x)
     assert {"d_loss_0", "g_loss_0", "val_d_loss"} <= set(history.history)
+    assert {"logit_gap_0", "g_gradient_norm_0"} <= set(history.history)
     level.save(tmp_path / "level.keras")
     copy = keras.saving.load_model(tmp_path / "level.keras")
     assert tiny.same(tiny.arrays(copy), tiny.arrays(level))

@@ -233,7 +233,7 @@ def half_step(model, images, frozen):
         if id(variables[0]) not in names:
             return real(function, variables, state)
         loss = keras.ops.zeros(())
-        parts = [(loss, loss) for _ in model.levels]
+        parts = [(loss, {}) for _ in model.levels]
         if frozen == "g":
             parts = [(loss, ()) for _ in model.levels]
         return loss, parts, [keras.ops.zeros_like(v) for v in variables]
