@@ -64,9 +64,13 @@ def test_commands_run(tmp_path, monkeypatch, hub):
         if arguments[0] == "train":
             epochs = "2" if "--resume" in arguments else "1"
             arguments += [*tiny, "--epochs", epochs]
+        if arguments[0] == "evaluate":
+            arguments += ["--data", "sample", "--count", "20"]
+            arguments += ["--extractor", "none"]
         result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
     assert (tmp_path / "grid.png").is_file()
+    assert (tmp_path / "evaluation.png").is_file()
     assert (tmp_path / "strip.png").is_file()
     assert (tmp_path / "pictures.png").is_file()
     script = [sys.executable, "exported/run.py", "--seed", "42"]

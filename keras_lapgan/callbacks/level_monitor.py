@@ -23,6 +23,9 @@ LEAST_DIVERSITY = 0.1
 #: are networks that begin with all bands alike.
 ALIVE_DIVERSITY = 0.2
 LONG_WARM_UP = 10
+#: ... or at once, if its bands are alike but not small: of this share of their
+#: own deviation (fresh networks have .25 or more).
+LEAST_OWN_DIVERSITY = 0.05
 #: Above this accuracy D has won, if also ...
 MOST_ACCURACY = 0.98
 #: ... its logits lie so far apart, or ...
@@ -279,7 +282,8 @@ class LevelMonitor(keras.callbacks.Callback):
             self._alive.add(k)
         if steps < self.warm_up:
             return found
-        if diversity < LEAST_DIVERSITY and k in self._alive:
+        alike = diversity < LEAST_OWN_DIVERSITY * figures.get("band_std", 0.0)
+        if diversity < LEAST_DIVERSITY and (alike or k in self._alive):
             found[COLLAPSES] = (
                 f"its bands differ by {diversity:.1%} of what real "
                 f"ones do, with {figures['band_std']:.0%} of their standard "

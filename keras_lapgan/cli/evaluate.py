@@ -18,7 +18,8 @@ _CROPS = {
     "centre": "center",
     "none": "none",
 }
-_LEVEL_ROWS = ("recall", "coverage")
+#: Below this, distances are mostly noise.
+_LEAST_COUNT = 500
 
 
 class _Crop(click.ParamType):
@@ -114,8 +115,9 @@ def command(
             f"--output must end in .json. Received: {str(output)!r}"
         )
     figure = output.with_suffix(".png")
-    for path in (output, figure):
-        options.check_output(path, overwrite, Path.is_file)
+    options.check_output(output, overwrite, _is_ours)
+    # The picture goes with its report.
+    options.check_output(figure, overwrite, lambda path: output.is_file())
     if not output.parent.is_dir():
         raise options.Mistake(
             f"--output: there is no folder {str(output.parent)!r}. "
@@ -123,6 +125,11 @@ def command(
         )
     path = _samples_path(what)
     source = None
+    if path is not None and revision is not None:
+        raise options.Mistake(
+            "--revision is of models on the Hub; samples have none. "
+            f"Received: {revision!r}"
+        )
     if path is None:
         source = _trained(what, revision)
         data, split = _home(source, data, split)
@@ -180,12 +187,21 @@ def command(
         found.report["protocol"]["evaluated"] = what
         progress("drawing the figure")
         picture = draw_evaluation(found)
-    with options.new_output(figure) as temporary:
-        save_png(temporary, picture)
+    # First what cannot get lost on a full disk.
+    _print_report(found.report)
     with options.new_output(output) as temporary:
         temporary.write_text(json.dumps(found.report, indent=1) + "\n")
-    _print_report(found.report)
+    with options.new_output(figure) as temporary:
+        save_png(temporary, picture)
     click.echo(f"\n{output}, {figure}")
+
+
+def _is_ours(path):
+    """Whether a file is an earlier report."""
+    try:
+        return "protocol" in json.loads(path.read_text())
+    except (OSError, TypeError, ValueError):
+        return False
 
 
 # === What is evaluated ===
@@ -197,6 +213,8 @@ def _samples_path(what):
     from keras_lapgan.presets.registry import is_published
 
     path = Path(what).expanduser()
+    if path.suffix in (".npz", ".npy") and not path.exists():
+        raise options.Mistake(f"There is no file {what!r}.")
     if is_published(what) or not path.exists() or is_preset_folder(path):
         return None
     return path
@@ -216,14 +234,11 @@ def _trained(preset, revision):
 
 def _home(source, data, split):
     """Data and split that a model was made with, where none are named."""
-    published = source.published
-    home = (
-        source.metadata()
-        if published is None
-        else {"data": published.data, "split": published.split}
-    )
-    if data in (None, home.get("data")):
-        data, split = home.get("data"), split or home.get("split")
+    home = source.metadata()
+    if source.published is not None:
+        home = {n: getattr(source.published, n) for n in ("data", "split")}
+    if data is None or data == home.get("data"):
+        return home.get("data"), split or home.get("split")
     return data, split
 
 
@@ -255,6 +270,11 @@ def _evaluate_samples(path, opened, crop, stretch, seed, asked):
     stretch = bool(stretch)
     size = images.shape[1:3]
     crop = crop or "corners"
+    if crop == "none" and size[0] != size[1]:
+        raise options.Mistake(
+            "--crop none scales real pictures to squares; the samples are "
+            f"{size[0]}x{size[1]}. Give real pictures of that size."
+        )
     progress(f"reading {opened['data']}")
     try:
         real = RealPictures.open(
@@ -265,7 +285,7 @@ def _evaluate_samples(path, opened, crop, stretch, seed, asked):
             stretch=stretch,
         )
     except DataError as error:
-        if crop == "none":
+        if crop == "none" or " size" not in str(error):
             raise
         raise options.Mistake(
             f"{error} (--crop none brings real pictures to the samples' size.)"
@@ -273,62 +293,74 @@ def _evaluate_samples(path, opened, crop, stretch, seed, asked):
     if stretch:
         images = stretched(images)
     labels = None if samples.labels is None else samples.labels[order]
-    return evaluate_samples(images, real, labels=labels, **asked)
+    found = evaluate_samples(images, real, labels=labels, **asked)
+    found.report["protocol"]["seed"] = seed
+    return found
 
 
 # === What is printed ===
 
 
 def _print_report(report):
+    from keras_lapgan.evaluation.report_figures import crop_words
     from keras_lapgan.evaluation.report_figures import named_figures
 
     protocol = report["protocol"]
     height, width = protocol["size"]
-    cut = f"{protocol['crop']} crops"
-    if protocol["crop"] == "none":
-        cut = "scaled"
+    cut = crop_words(protocol["crop"])
     if protocol["stretch"]:
         cut += ", stretched"
     click.echo(
         f"{protocol['evaluated']}, {height}x{width}, against "
-        f"{protocol['data']} {protocol['split']} ({cut}); real: "
-        f"{protocol['floor']} in place of samples"
+        f"{protocol['data']} {protocol['split']} ({cut}).\n"
+        f"Column real: {protocol['floor']} against the same pictures."
     )
+    if height != width:
+        click.echo("Not square: without SWD and bands, which want squares.")
     columns = [("measure", "left")] + [
         (title, "right") for title in ("n", "value", "real")
     ]
+    columns.append(("better", "left"))
+    figures = list(named_figures(report))
     rows = [
         [
-            name,
-            str(figure["n"]),
-            _number(figure["value"] * scale),
-            _number(figure["floor"] * scale),
+            figure.name,
+            str(figure.n),
+            _number(figure.value),
+            _number(figure.floor),
+            figure.better,
         ]
-        for name, _, figure, scale in named_figures(report)
+        for figure in figures
     ]
     copies = report["memorisation"]
     rows.append(
         [
-            "Share of likely copies",
+            "Nearer than half of that: likely copies",
             str(copies["n"]),
             f"{100 * copies['share']:.1f} %",
             f"{100 * copies['heldout_share']:.1f} %",
+            "as real",
         ]
     )
-    channels = report.get("channels", {})
     for name, title in (("mean", "mean"), ("std", "deviation")):
-        if name in channels:
-            figure = channels[name]
+        if name in report.get("channels", {}):
+            found = report["channels"][name]
             rows.append(
                 [
                     f"Channels' {title}",
-                    str(figure["n"]),
-                    " ".join(f"{v:.0f}" for v in figure["value"]),
-                    " ".join(f"{v:.0f}" for v in figure["floor"]),
+                    str(found["n"]),
+                    " ".join(f"{v:.0f}" for v in found["value"]),
+                    " ".join(f"{v:.0f}" for v in found["floor"]),
+                    "as real",
                 ]
             )
     click.echo()
     print_table(new_table(columns, rows))
+    if figures[0].n < _LEAST_COUNT:
+        click.echo(
+            f"n = {figures[0].n}: so few pictures tell apart only what is "
+            "very different."
+        )
     if "levels" in report:
         click.echo()
         _print_levels(report)
@@ -337,6 +369,11 @@ def _print_report(report):
 def _print_levels(report):
     from keras_lapgan.evaluation.report_figures import named_figures
 
+    click.echo(
+        "Levels: what each draws from real pictures of the next coarser one, "
+        "and in the chain,\nagainst real pictures of its size"
+        + (", unstretched." if report["protocol"]["stretch"] else ".")
+    )
     columns = [("level", "left"), ("measure", "left")] + [
         (title, "right")
         for title in ("n", "given real", "in the chain", "real")
@@ -344,39 +381,32 @@ def _print_levels(report):
     rows = []
     for level in report["levels"]:
         height, width = level["size"]
-        given = {
-            name: figure
-            for name, _, figure, _ in named_figures(level.get("given_real", {}))
-        }
+        given = {x.key: x for x in named_figures(level.get("given_real", {}))}
         title = f"{level['level']}: {height}x{width}"
-        own = {f"swd_{height}", f"band_std_{height}", "ms_ssim", *_LEVEL_ROWS}
-        for name, key, figure, scale in named_figures(level["in_chain"]):
-            if key not in own and key[:3] not in ("fd_", "kd_", "fid", "kid"):
+        own = {f"swd_{height}", f"band_std_{height}", "recall", "coverage"}
+        for figure in named_figures(level["in_chain"]):
+            kind = figure.key.partition("_")[0]
+            if figure.key not in own and kind not in ("fd", "kd", "fid", "kid"):
                 continue
             rows.append(
                 [
                     title,
-                    name,
-                    str(figure["n"]),
-                    _number(given[name]["value"] * scale)
-                    if name in given
-                    else "",
-                    _number(figure["value"] * scale),
-                    _number(figure["floor"] * scale),
+                    figure.name,
+                    str(figure.n),
+                    _number(given[figure.key].value) if given else "",
+                    _number(figure.value),
+                    _number(figure.floor),
                 ]
             )
             title = ""
     print_table(new_table(columns, rows))
     if report["weakest"] is not None:
         level = report["levels"][report["weakest"]]
-        of = "sliced Wasserstein distance"
-        if report["excess_of"] != "swd":
-            of = "Frechet distance"
         given = " given real pictures" if "given_real" in level else ""
         click.echo(
             f"Weakest by itself: level {level['level']} "
-            f"({level['size'][0]} px), whose {of}{given} is "
-            f"{level['excess']:.1f} times its floor."
+            f"({level['size'][0]} px), whose kernel distance{given} is "
+            f"{1000 * level['excess']:.0f} above that of real pictures."
         )
 
 

@@ -1,3 +1,4 @@
+import functools
 import math
 
 import numpy as np
@@ -16,8 +17,8 @@ _SEARCHED_AT_ONCE = 10_000
 class Comparison:
     """Compares generated pictures with real ones, by all measures.
 
-    Every figure comes with its number of pictures and its floor: the same
-    figure for other real pictures in place of the generated ones.
+    Every figure comes with its number of pictures, `n`, and its `floor`: the
+    same figure for other real pictures in place of the generated ones.
 
     - `swd`: sliced Wasserstein distance x 1e3, a size of the pyramid each.
     - `bands`: standard deviation, kurtosis and spectrum of each level of that
@@ -26,7 +27,8 @@ class Comparison:
       kernel distance (unbiased, of all pictures at once), inception score in
       10 parts; `fid`, `kid`, `is` for the Inception of 2015-12-05.
     - `precision`, `recall`, `density`, `coverage` of the features, k = 5.
-    - `ms_ssim`: mean similarity of random pairs (of a class).
+    - `ms_ssim`: mean similarity of random pairs, of a class if
+      `within_classes` is true.
 
     What is not defined is left out: sizes below 7 pixels or that are not
     square have no patches, MS-SSIM wants 16 pixels, features an extractor and
@@ -87,105 +89,105 @@ class Comparison:
     # === Pixels ===
 
     def _swd(self, generated):
-        def distances(images):
-            found = metrics.sliced_wasserstein(self.reference, images)
-            return {str(side): value for side, value in found.items()}
-
         self._progress("sliced Wasserstein distance", 0, 1)
-        floor = self._cache.figures(
-            "swd",
-            [self.reference, self.other],
-            lambda: distances(self.other),
-        )
-        values = distances(generated)
-        n = len(generated)
+        values = self._distances(generated)
         return {
-            side: {"n": n, "value": value, "floor": floor[side]}
+            side: _figure(generated, value, self._swd_floor[side])
             for side, value in values.items()
         }
 
+    def _distances(self, images):
+        found = metrics.sliced_wasserstein(self.reference, images)
+        return {str(side): value for side, value in found.items()}
+
+    @functools.cached_property
+    def _swd_floor(self):
+        return self._cache.figures(
+            "swd",
+            [self.reference, self.other],
+            lambda: self._distances(self.other),
+        )
+
     def _bands(self, generated):
         self._progress("bands", 0, 1)
-        n = len(generated)
-        found = metrics.band_statistics(generated)
-        real = metrics.band_statistics(self.reference)
-
-        def pair(value, floor):
-            return {"n": n, "value": value, "floor": floor}
-
+        found, floor = _described(generated), self._band_floor
         return {
             "bands": {
-                str(side): {
-                    name: pair(value, real["levels"][side][name])
+                side: {
+                    name: _figure(generated, value, floor["levels"][side][name])
                     for name, value in level.items()
                 }
                 for side, level in found["levels"].items()
             },
             "channels": {
-                name: pair(found[f"channel_{name}"], real[f"channel_{name}"])
+                name: _figure(
+                    generated,
+                    found[f"channel_{name}"],
+                    floor[f"channel_{name}"],
+                )
                 for name in ("mean", "std")
             },
         }
 
+    @functools.cached_property
+    def _band_floor(self):
+        return self._cache.figures(
+            "bands", [self.other], lambda: _described(self.other)
+        )
+
     def _ms_ssim(self, generated, labels, other_labels):
         self._progress("MS-SSIM", 0, 1)
-        conditional = labels is not None and other_labels is not None
-
-        def similarity(images, labels):
-            if not conditional:
-                pairs, labels = _PAIRS, None
-            else:
-                kept, pairs = _classes_of_two(labels)
-                images, labels = images[kept], labels[kept]
-            found = metrics.ms_ssim_diversity(images, labels, pairs=pairs)
-            return found["mean"]
-
-        what, of = f"ms_ssim {conditional}", [self.other]
-        if conditional:
-            of.append(np.asarray(other_labels))
+        within = _has_pairs(labels) and _has_pairs(other_labels)
+        if not within:
+            labels = other_labels = None
         floor = self._cache.figures(
-            what, of, lambda: similarity(self.other, other_labels)
+            f"ms_ssim {within}",
+            [self.other, *([np.asarray(other_labels)] if within else [])],
+            lambda: {"mean": _similarity(self.other, other_labels)},
         )
-        return {
-            "ms_ssim": {
-                "n": len(generated),
-                "value": similarity(generated, labels),
-                "floor": floor,
-            }
-        }
+        value = _similarity(generated, labels)
+        found = _figure(generated, value, floor["mean"])
+        return {"ms_ssim": found | {"within_classes": within}}
 
     # === Features ===
 
     def _feature_measures(self, generated):
-        n = self.feature_count
         names = ("fd_{}", "kd_{}", "is_{}")
         if self.extractor.fid:
             names = ("fid", "kid", "is")
-        fd, kd, score = (name.format(self.extractor.name) for name in names)
-        real = self._features(self.reference[:n], "features of real pictures")
-        drawn = self._extract(generated[:n], "features of samples")
-        floor = self._cache.figures(
-            self._what("measures"),
-            [self.reference[:n], self.other[:n]],
-            lambda: self._measured(
-                real,
-                self._features(
-                    self.other[:n], "features of other real pictures"
-                ),
-            ),
-        )
-        values = self._measured(real, drawn)
-        keys = {"fd": fd, "kd": kd, "is": score}
+        names = (name.format(self.extractor.name) for name in names)
+        keys = dict(zip(("fd", "kd", "is"), names, strict=True))
+        drawn = generated[: self.feature_count]
+        values = self._measured(self._extract(drawn, "features of samples"))
         return {
-            keys.get(name, name): {
-                "n": n,
-                "value": value,
-                "floor": floor[name],
-            }
+            keys.get(name, name): _figure(
+                drawn, value, self._feature_floor[name]
+            )
             for name, value in values.items()
         }
 
-    def _measured(self, real, drawn):
+    @functools.cached_property
+    def _feature_floor(self):
+        reference, other = (
+            images[: self.feature_count]
+            for images in (self.reference, self.other)
+        )
+        return self._cache.figures(
+            self._what("measures"),
+            [reference, other],
+            lambda: self._measured(
+                self._features(other, "features of other real pictures")
+            ),
+        )
+
+    @functools.cached_property
+    def _real_features(self):
+        return self._features(
+            self.reference[: self.feature_count], "features of real pictures"
+        )
+
+    def _measured(self, drawn):
+        real = self._real_features
         self._progress("distances of features", 0, 1)
         measured = {
             "fd": metrics.frechet_distance(real["features"], drawn["features"]),
@@ -223,20 +225,46 @@ class Comparison:
         return found if logits is None else found | {"logits": logits}
 
 
-def _classes_of_two(labels):
-    """Which pictures are of classes with two or more; pairs of each."""
-    labels = np.asarray(labels)
-    values, counts = np.unique(labels, return_counts=True)
-    kept = values[counts >= 2]
-    return np.isin(labels, kept), math.ceil(_PAIRS / max(1, len(kept)))
+def _figure(images, value, floor):
+    return {"n": len(images), "value": value, "floor": floor}
 
 
-def nearest_training(samples, real, progress=None):
+def _described(images):
+    """`band_statistics`, with the keys that JSON has."""
+    found = metrics.band_statistics(images)
+    levels = {str(side): level for side, level in found["levels"].items()}
+    return found | {"levels": levels}
+
+
+def _similarity(images, labels):
+    """Mean MS-SSIM of random pairs, within classes where there are labels."""
+    pairs = _PAIRS
+    if labels is not None:
+        labels = np.asarray(labels)
+        values, counts = np.unique(labels, return_counts=True)
+        values = values[counts >= 2]
+        kept = np.isin(labels, values)
+        images, labels = images[kept], labels[kept]
+        pairs = math.ceil(_PAIRS / len(values))
+    return metrics.ms_ssim_diversity(images, labels, pairs=pairs)["mean"]
+
+
+def _has_pairs(labels):
+    if labels is None:
+        return False
+    return int(np.unique(labels, return_counts=True)[1].max()) >= 2
+
+
+# === Copies ===
+
+
+def nearest_training(samples, real, seen, progress=None):
     """The training picture nearest to each sample, in pixels.
 
     Args:
         samples: uint8 array `(m, height, width, channels)`.
-        real: `RealPictures`.
+        real: `RealPictures`. How training cut and flipped its pictures.
+        seen: uint8 array `(n, height, width, channels)`. These, whole.
         progress: callable or None. See `Comparison`.
 
     Returns:
@@ -245,15 +273,17 @@ def nearest_training(samples, real, progress=None):
     """
     distances = np.full(len(samples), np.inf)
     pictures = np.zeros_like(samples)
-    for training in real.training():
+    for start in range(0, len(seen), _SEARCHED_AT_ONCE):
         if progress:
-            progress("nearest training pictures", 0, None)
-        for start in range(0, len(training), _SEARCHED_AT_ONCE):
-            some = training[start : start + _SEARCHED_AT_ONCE]
-            found, indices = metrics.nearest_neighbours(samples, some)
-            nearer = found < distances
-            distances[nearer] = found[nearer]
-            pictures[nearer] = some[indices[nearer]]
+            progress("nearest training pictures", start, len(seen))
+        some = seen[start : start + _SEARCHED_AT_ONCE]
+        for cut in real.as_trained(some):
+            for step in (1, -1) if real.flip else (1,):
+                training = cut[:, :, ::step]
+                found, indices = metrics.nearest_neighbours(samples, training)
+                nearer = found < distances
+                distances[nearer] = found[nearer]
+                pictures[nearer] = training[indices[nearer]]
     return distances, pictures
 
 
@@ -267,19 +297,29 @@ def memorisation(samples, real, cache, progress=None):
         progress: callable or None. See `Comparison`.
 
     Returns:
-        A dict of figures: `value` and `floor`, the medians of samples' and
-        of held-out pictures' distances, their `ratio`, the `share` of samples
-        nearer than half the floor, and `heldout_share`; and the nearest
-        training pictures.
+        A dict and a list. The dict has `value` and `floor`, the medians of
+        samples' and of held-out pictures' distances; their `ratio`; the
+        `share` of samples nearer than half the floor, `heldout_share` of
+        held-out pictures; and how many training pictures were `searched`. The
+        list has `(distance, sample, training picture)` of each sample, the
+        nearest first.
     """
-    near, pictures = nearest_training(samples, real, progress)
+    seen = real.seen()
+    distances, pictures = nearest_training(samples, real, seen, progress)
     unseen = real.unseen(len(samples))
     heldout = cache.figures(
-        f"nearest {real.crop} {real.size} {real.stretch}",
-        [unseen, real.seen()],
-        lambda: nearest_training(unseen, real, progress)[0].tolist(),
+        f"nearest {real.crop} {real.size} {real.stretch} {real.flip}",
+        [unseen, seen],
+        lambda: {
+            "distances": nearest_training(unseen, real, seen, progress)[
+                0
+            ].tolist()
+        },
     )
-    found = metrics.memorisation_from_distances(near, np.asarray(heldout))
+    found = metrics.memorisation_from_distances(
+        distances, np.asarray(heldout["distances"])
+    )
+    order = np.argsort(distances, kind="stable")
     return {
         "n": len(samples),
         "value": found["generated"],
@@ -287,4 +327,5 @@ def memorisation(samples, real, cache, progress=None):
         "ratio": found["ratio"],
         "share": found["share"],
         "heldout_share": found["heldout_share"],
-    }, pictures
+        "searched": len(seen),
+    }, [(distances[i], samples[i], pictures[i]) for i in order]

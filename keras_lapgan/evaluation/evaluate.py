@@ -1,4 +1,5 @@
 import platform
+import sys
 from typing import NamedTuple
 
 import keras
@@ -34,7 +35,8 @@ class Evaluation(NamedTuple):
             `Comparison`, `"memorisation"`, and of a model `"levels"` and
             `"weakest"`, see `diagnose_levels`.
         pictures: dict of what `draw_evaluation` shows: `"real"`,
-            `"generated"`, `"nearest"`, and `"levels"` of a model.
+            `"generated"`, `"nearest"` (see `memorisation`), and `"levels"` of
+            a model.
     """
 
     report: dict
@@ -72,7 +74,7 @@ def evaluate_samples(
     Raises:
         ValueError: too few pictures, or more asked for than there are.
     """
-    n = _checked_count(count, PIXEL_COUNT, real.most, len(images))
+    n = _checked_count(count, real.most, len(images))
     labels = None if labels is None else np.asarray(labels)[:n]
     found = _evaluated(
         images[:n], real, labels, count, extractor, cache, progress
@@ -114,10 +116,9 @@ def evaluate_model(
     Raises:
         ValueError: too few pictures, or more asked for than there are.
     """
-    n = _checked_count(count, PIXEL_COUNT, real.most)
-    _, labels = real.reference(n)
-    if not model.num_classes:
-        labels = None
+    n = _checked_count(count, real.most)
+    real = real.settled(n)
+    labels = real.labels(n) if model.num_classes else None
     images = draw(model, n, seed, labels, progress)[0]
     found = _evaluated(
         stretched(images) if real.stretch else images,
@@ -147,6 +148,7 @@ def evaluate_model(
             progress=progress,
         )
         found.report.update(diagnosis)
+        found.report["protocol"]["levels_stretch"] = False
         found.pictures["levels"] = pictures
     return found
 
@@ -179,14 +181,19 @@ def diagnose(
     return found.report
 
 
-def _checked_count(count, default, *available):
-    most = min(available)
-    n = min(default, most) if count is None else count
+def _checked_count(count, real, samples=None):
+    """How many pictures are compared at most."""
+    most = real if samples is None else min(real, samples)
+    n = min(PIXEL_COUNT, most) if count is None else count
     if n > most:
+        why = (
+            "there are no more samples"
+            if most == samples
+            else "there are no more real pictures with as many others for the "
+            "floor"
+        )
         raise ValueError(
-            f"Only {most} can be compared: there are no more samples, or no "
-            "more real pictures with as many others for the floor. "
-            f"Received: count={count}"
+            f"At most {most} can be compared: {why}. Received: count={count}"
         )
     if n < _LEAST:
         raise ValueError(
@@ -198,6 +205,7 @@ def _checked_count(count, default, *available):
 def _evaluated(images, real, labels, count, extractor, cache, progress):
     cache = cache or ResultCache()
     n = len(images)
+    real = real.settled(n)
     reference, _ = real.reference(n)
     if images.shape != reference.shape:
         raise ValueError(
@@ -214,7 +222,8 @@ def _evaluated(images, real, labels, count, extractor, cache, progress):
         cache=cache,
         progress=progress,
     )
-    report = {"protocol": _protocol(real, n, extractor)}
+    report = {"protocol": _protocol(real, extractor)}
+    report["protocol"]["reference_sha256"] = content_hash(reference)
     report |= comparison.of(images, labels, other_labels)
     copies = min(n, count or COPIES_COUNT, COPIES_COUNT)
     report["memorisation"], nearest = memorisation(
@@ -226,7 +235,7 @@ def _evaluated(images, real, labels, count, extractor, cache, progress):
     )
 
 
-def _protocol(real, n, extractor):
+def _protocol(real, extractor):
     backend = keras.backend.backend()
     protocol = {
         **real.protocol,
@@ -234,14 +243,13 @@ def _protocol(real, n, extractor):
         "crop": real.crop,
         "stretch": real.stretch,
         "real_seed": real.seed,
-        "floor": real.protocol["heldout"]
-        if real.has_heldout(n)
-        else f"others of {real.protocol['split']}",
+        "floor": real.floor,
         "extractor": None,
         "versions": {
             "keras_lapgan": __version__,
             "keras": keras.__version__,
             "backend": backend,
+            backend: sys.modules[backend].__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
         },

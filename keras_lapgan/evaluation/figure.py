@@ -9,16 +9,15 @@ from keras_lapgan.utils.panel_sheet import panel_sheet
 _GRID = 8
 _BANDS = 10
 _NEAREST = 16
-#: Sides of a picture in a grid, of a band, and of one beside its nearest.
-_SIDES = (56, 56, 56)
+_SIDE = 56
 
 
 def draw_evaluation(evaluation):
     """Draws what was evaluated, to look at.
 
     From above: real pictures beside generated ones; each level's bands,
-    magnified about grey, and of a model the pictures of each level; spectra
-    and other curves; samples over the training pictures nearest to them.
+    magnified about grey; of a model, what each level draws from real pictures
+    and in the chain; spectra; the samples nearest to training pictures.
 
     Args:
         evaluation: `Evaluation`.
@@ -27,11 +26,17 @@ def draw_evaluation(evaluation):
         A uint8 array `(height, width, 3)`.
     """
     report, pictures = evaluation
+    protocol = report["protocol"]
     real, generated = pictures["real"], pictures["generated"]
+    stretch = ", stretched" if protocol["stretch"] else ""
+    what = protocol.get("evaluated", "generated")
     rows = [
         [
-            ("real pictures", _grid(real)),
-            ("generated", _grid(generated)),
+            (
+                f"{protocol['data']} {protocol['split']}{stretch}",
+                _grid(real),
+            ),
+            (f"{what}{stretch}: {len(generated):,} compared", _grid(generated)),
         ]
     ]
     rows += _bands(real, generated, report)
@@ -39,14 +44,12 @@ def draw_evaluation(evaluation):
         rows += _stages(pictures["levels"])
     if "bands" in report:
         rows.append([("", _spectra(report))])
-    rows.append([_nearest(generated, pictures["nearest"])])
+    rows.append([_nearest(pictures["nearest"], report["memorisation"])])
     return panel_sheet(rows)
 
 
 def _grid(images):
-    return _rgb(
-        image_grid(_scaled(images[: _GRID**2], _SIDES[0]), columns=_GRID)
-    )
+    return _rgb(image_grid(_scaled(images[: _GRID**2], _SIDE), columns=_GRID))
 
 
 def _scaled(images, side):
@@ -84,36 +87,41 @@ def _bands(real, generated, report):
             f"generated: deviation {std['floor']:.1f} and {std['value']:.1f} "
             f"({100 * ratio:.0f} %)"
         )
-        rows.append(
-            (title, _rgb(image_grid(_scaled(images, _SIDES[1]), _BANDS)))
-        )
+        rows.append((title, _rgb(image_grid(_scaled(images, _SIDE), _BANDS))))
     return [rows[i : i + 2] for i in range(0, len(rows), 2)]
 
 
 def _stages(levels):
-    """Each level's pictures: real, drawn given real ones, in the chain."""
+    """What each level draws from real pictures, and in the chain."""
     rows = []
     for k, level in enumerate(levels):
-        kinds = [
-            (name, level[name])
-            for name in ("real", "given_real", "in_chain")
-            if level[name] is not None
-        ]
-        images = np.concatenate([images[:_BANDS] for _, images in kinds])
-        names = " / ".join(name.replace("_", " ") for name, _ in kinds)
-        side = images.shape[2]
-        rows.append(
+        row = []
+        if "given_real" in level:
+            names = ("real", "given", "given_real")
+            images = np.concatenate([level[name][:_BANDS] for name in names])
+            side = images.shape[2]
+            row.append(
+                (
+                    f"level {k}, {side} px: real, the same shrunk and "
+                    "enlarged, what the level draws from that",
+                    _rgb(image_grid(_scaled(images, _SIDE), _BANDS)),
+                )
+            )
+        images = level["in_chain"][: 3 * _BANDS if row else _BANDS]
+        row.append(
             (
-                f"level {k}, {side} px: {names}",
-                _rgb(image_grid(_scaled(images, _SIDES[1]), _BANDS)),
+                f"level {k}, {images.shape[2]} px, in the chain",
+                _rgb(image_grid(_scaled(images, _SIDE), _BANDS)),
             )
         )
-    return [rows[i : i + 2] for i in range(0, len(rows), 2)]
+        rows.append(row)
+    return rows
 
 
 def _spectra(report):
     panels = {}
-    for side, band in report["bands"].items():
+    bands = {} if "levels" in report else report["bands"]
+    for side, band in bands.items():
         found = band["spectrum"]
         curves = {
             name: _log_spectrum(found[key])
@@ -122,15 +130,18 @@ def _spectra(report):
         panels[f"power at {side} px, log10 by cycles an image"] = curves
     for level in report.get("levels", ()):
         side = str(level["size"][0])
-        if "given_real" not in level or side not in level["in_chain"]["bands"]:
+        if side not in level["in_chain"].get("bands", {}):
             continue
         chain = level["in_chain"]["bands"][side]["spectrum"]
-        given = level["given_real"]["bands"][side]["spectrum"]
-        panels[f"level {level['level']}, {side} px: log10 power"] = {
+        curves = {
             "real": _log_spectrum(chain["floor"]),
-            "given real": _log_spectrum(given["value"]),
             "in chain": _log_spectrum(chain["value"]),
         }
+        if "given_real" in level:
+            given = level["given_real"]["bands"][side]["spectrum"]
+            curves["given real"] = _log_spectrum(given["value"])
+        title = f"level {level['level']}, power, log10 by cycles an image"
+        panels[title] = curves
     return line_chart(panels, columns=min(3, len(panels)), size=(400, 220))
 
 
@@ -141,10 +152,12 @@ def _log_spectrum(values):
     return rings, np.log10(np.maximum(values[1:], 1e-12))
 
 
-def _nearest(generated, nearest):
-    count = min(_NEAREST, len(nearest))
-    images = np.concatenate([generated[:count], nearest[:count]])
+def _nearest(nearest, figures):
+    shown = nearest[:_NEAREST]
+    images = np.stack([x for _, x, _ in shown] + [x for _, _, x in shown])
     return (
-        "samples over the training pictures nearest to them, in pixels",
-        _rgb(image_grid(_scaled(images, _SIDES[2]), count)),
+        f"the samples nearest to training pictures, over these: distances "
+        f"{shown[0][0]:.2f} to {shown[-1][0]:.2f} (half of held-out pictures "
+        f"are nearer than {figures['floor']:.2f})",
+        _rgb(image_grid(_scaled(images, _SIDE), len(shown))),
     )

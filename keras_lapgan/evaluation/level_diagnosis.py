@@ -5,6 +5,7 @@ from keras_lapgan.evaluation.comparison import Comparison
 
 #: Samples drawn between two calls of `progress`.
 _CHUNK = 512
+_SHOWN = 16
 
 
 def diagnose_levels(
@@ -38,13 +39,13 @@ def diagnose_levels(
     Returns:
         A dict and a list. The dict has `"levels"`, a list of dicts, finest
         first: `level`, `size`, `in_chain` and, above the coarsest,
-        `given_real`, each the figures of a `Comparison`, and `excess`, how
-        many times its floor the level's own distance is, given real pictures:
-        the Frechet distance or, without features, the finest sliced
-        Wasserstein distance; `"excess_of"`, the key of that measure; and
-        `"weakest"`, the number of the level with the largest excess. Both
-        are None if there is neither. The list has a dict of pictures a level,
-        `real`, `given_real` (or None) and `in_chain`.
+        `given_real`, each the figures of a `Comparison`, and `excess`: how far
+        the level's kernel distance by itself (given real pictures) is above
+        its floor, which does not depend on n; and `"weakest"`, the number of
+        the level with the largest excess. Without an extractor both are None.
+        The list has a dict of pictures a level: `in_chain` and, above the
+        coarsest, `real`, `given` (these, shrunk and enlarged) and
+        `given_real`, what the level drew from them.
     """
     reference, labels = real.reference(count)
     other, other_labels = real.other(count)
@@ -61,28 +62,31 @@ def diagnose_levels(
             if progress is not None:
                 progress(f"level {k}: {what}", done, total)
 
-        reference = to_uint8(real_stages[k])
         comparison = Comparison(
-            reference,
+            to_uint8(real_stages[k]),
             to_uint8(other_stages[k]),
             extractor=extractor,
             cache=cache,
             progress=told,
         )
         found = {"level": k, "size": [height, width]}
-        given = None
+        shown = {"in_chain": chain[k]}
         if k + 1 < len(model.levels):
-            given = draw(
-                model, count, seed, other_labels, told, k, other_stages[k + 1]
-            )[0]
+            coarser = other_stages[k + 1]
+            given = draw(model, count, seed, other_labels, told, k, coarser)[0]
             found["given_real"] = comparison.of(
                 given, other_labels, other_labels
             )
+            blurred = model.pyramid.condition(coarser[:_SHOWN], k)
+            blurred = np.clip(ops.convert_to_numpy(blurred), 0, 255)
+            shown |= {
+                "real": comparison.other[:_SHOWN],
+                "given": to_uint8(blurred),
+                "given_real": given,
+            }
         found["in_chain"] = comparison.of(chain[k], labels, other_labels)
         levels.insert(0, found)
-        pictures.insert(
-            0, {"real": reference, "given_real": given, "in_chain": chain[k]}
-        )
+        pictures.insert(0, shown)
     return _ranked(levels), pictures
 
 
@@ -159,19 +163,15 @@ def to_uint8(images):
 
 def _ranked(levels):
     """The levels with their excess, and which is weakest."""
-    measures = levels[0]["in_chain"]
-    names = [name for name in measures if name.startswith(("fd_", "fid"))]
-    name = next(iter(names), "swd" if "swd" in measures else None)
     for level in levels:
-        own = level.get("given_real", level["in_chain"]).get(name)
-        if name == "swd" and own is not None:
-            own = next(iter(own.values()))
-        has_floor = own is not None and own["floor"] > 0
-        level["excess"] = own["value"] / own["floor"] if has_floor else None
+        own = level.get("given_real", level["in_chain"])
+        level["excess"] = None
+        for key, figure in own.items():
+            if key.startswith(("kd_", "kid")):
+                level["excess"] = figure["value"] - figure["floor"]
     known = [level for level in levels if level["excess"] is not None]
     weakest = max(known, key=lambda level: level["excess"], default=None)
     return {
         "levels": levels,
-        "excess_of": name if known else None,
         "weakest": None if weakest is None else weakest["level"],
     }

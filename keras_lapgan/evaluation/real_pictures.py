@@ -9,9 +9,13 @@ from keras_lapgan.metrics.checks import check_images
 
 CROPS = ("corners", "random", "center", "none")
 #: Where held-out pictures are looked for.
-_HELDOUT = ("test", "validation", "val", "train")
-#: Most pictures in which copies are looked for.
+_HELDOUT = ("test", "validation", "val")
+#: Most pictures among which copies are looked for.
 _MOST_SEARCHED = 50_000
+#: Unseen pictures that tell how near strangers are.
+_UNSEEN = 1000
+#: Data sets hold a picture twice now and then; more of them are an overlap.
+_MOST_SHARED = 0.05
 
 
 class RealPictures:
@@ -19,25 +23,29 @@ class RealPictures:
 
     Three parts of the data: a reference set, which samples are compared
     with; another set of as many pictures, whose own distance from the
-    reference is the floor below which no samples come; and all pictures of
-    the split, among which copies are looked for. The other set is of a
-    held-out split if that has enough pictures, else of the same split.
+    reference is the floor; and the pictures of training, among which copies
+    are looked for. The other set is of a held-out split if that has enough
+    pictures, else of the same split.
 
     Which pictures, and how each is cut, is a function of `seed` alone.
 
     Args:
         source: `keras_lapgan.datasets.ImageSource`. Pictures of the split.
         heldout: `ImageSource`, or None. Pictures of another split.
+        training: `ImageSource`, or None. What training saw, if that is not
+            `source`.
         size: tuple of 2 ints. Height and width to cut to.
         crop: str. `"corners"`, one of the four at random; `"random"`;
             `"center"`. Defaults to `"corners"`.
         stretch: bool. Whether each picture's values are stretched to 0..255,
             by its own lowest and highest, after the cut. Defaults to False.
+        flip: bool. Whether training saw mirrored pictures too. Defaults to
+            False.
         seed: int. Defaults to 0.
 
     Raises:
         DataError: the pictures are smaller than `size`, of other channels, or
-            too few.
+            too few, or `heldout` shares pictures with `source`.
     """
 
     def __init__(
@@ -46,8 +54,10 @@ class RealPictures:
         heldout=None,
         *,
         size,
+        training=None,
         crop="corners",
         stretch=False,
+        flip=False,
         seed=0,
     ):
         for pictures in filter(None, (source, heldout)):
@@ -64,12 +74,17 @@ class RealPictures:
                 "To compare with takes 4 pictures at least. "
                 f"Received: {len(source)} in {source.name}"
             )
+        if heldout is not None:
+            _check_overlap(source, heldout)
         self.source = source
         self.heldout = heldout
         self.size = size
         self.crop = crop
         self.stretch = stretch
+        self.flip = flip
         self.seed = seed
+        self._training = training
+        self._uses_heldout = None
         rng = np.random.default_rng((seed, 0))
         self._order = rng.permutation(len(source))
         #: Where the pictures come from, a dict of str and None.
@@ -77,6 +92,8 @@ class RealPictures:
             "data": source.name,
             "split": "all",
             "heldout": None if heldout is None else heldout.name,
+            "copies_of": "all",
+            "source_size": None,
         }
         #: How many samples can be compared, with as many others for a floor.
         self.most = len(source) // 2
@@ -102,8 +119,8 @@ class RealPictures:
         Args:
             data: str or path. See `keras_lapgan.datasets.load_images`.
             split: str or None. Defaults to None, `"train"`.
-            heldout: str or None. None is the first of `test`, `validation`,
-                `val` and `train` that there is beside `split`.
+            heldout: str or None. None is the first of `test`, `validation`
+                and `val` that there is beside `split`.
             source_size: int or None. Side to bring pictures to before the
                 cut. Defaults to None, their own.
             resize: str. See `load_images`. Defaults to `"crop"`.
@@ -119,24 +136,39 @@ class RealPictures:
                 data, split, source_size, resize=resize, progress=progress
             )
 
+        def try_load(names):
+            for name in names:
+                try:
+                    return load(name), name
+                except DataError:
+                    continue
+            return None, None
+
+        split = split or "train"
+        base = split.partition("[")[0]
         source = load(split)
-        found = None
+        if heldout == split:
+            raise DataError(
+                "The held-out split must be another one than the split that "
+                f"samples are compared with. Received: {heldout!r} for both"
+            )
         if heldout is not None:
-            found = load(heldout)
+            try:
+                found = load(heldout)
+            except DataError as error:
+                raise DataError(f"The held-out split: {error}") from error
         else:
-            base = (split or "train").partition("[")[0]
-            for name in _HELDOUT:
-                if name != base:
-                    try:
-                        found, heldout = load(name), name
-                        break
-                    except DataError:
-                        continue
-        pictures = cls(source, found, **kwargs)
+            found, heldout = try_load(n for n in _HELDOUT if n != base)
+        training, trained = None, split
+        if base != "train":
+            training, trained = try_load(["train"])
+        pictures = cls(source, found, training=training, **kwargs)
         pictures.protocol = {
             "data": str(data),
-            "split": split or "train",
+            "split": split,
             "heldout": heldout,
+            "copies_of": trained or split,
+            "source_size": source_size,
         }
         return pictures
 
@@ -174,7 +206,7 @@ class RealPictures:
         """
         size = model.sizes[0]
         kwargs = {"size": size, "crop": crop or model.crop_mode}
-        kwargs["stretch"] = stretch
+        kwargs |= {"stretch": stretch, "flip": model.flip}
         if isinstance(data, np.ndarray):
             data = check_images(data, "data")
             real = cls(ImageSource(data, labels, name="an array"), **kwargs)
@@ -190,6 +222,11 @@ class RealPictures:
                 "classes, and draws those of the real pictures. "
                 f"Received: {real.source.name} of {classes or 'no'} classes"
             )
+        if model.num_classes and real.heldout and not real.heldout.num_classes:
+            raise DataError(
+                "The held-out pictures have no classes, which the model needs. "
+                f"Received: {real.heldout.name}, {real.protocol['heldout']}"
+            )
         return real
 
     def unstretched(self):
@@ -198,42 +235,79 @@ class RealPictures:
         other.stretch = False
         return other
 
+    def settled(self, count):
+        """Returns the same pictures, whose `other` is of one split.
+
+        Args:
+            count: int. The most that will be asked for.
+        """
+        other = copy.copy(self)
+        other._uses_heldout = self._has_heldout(count)
+        return other
+
+    @property
+    def floor(self):
+        """str. What `other` is of, once settled."""
+        if self._uses_heldout:
+            return self.protocol["heldout"]
+        return f"others of {self.protocol['split']}"
+
+    def labels(self, count):
+        """Returns the labels of `reference(count)`, or None."""
+        labels = self.source.labels
+        return None if labels is None else labels[self._order[:count]]
+
     def reference(self, count):
         """Returns `count` pictures and their labels, or None for these."""
         return self._cut(self.source, self._order[:count], 2)
 
     def other(self, count):
         """Returns as many others, for the floor, and their labels."""
-        if self.has_heldout(count):
+        uses_heldout = self._uses_heldout
+        if uses_heldout is None:
+            uses_heldout = self._has_heldout(count)
+        if uses_heldout:
             return self._cut(self.heldout, self._heldout_order[:count], 3)
         return self._cut(self.source, self._order[-count:], 3)
 
-    def has_heldout(self, count):
-        """Whether `other(count)` is of the held-out split."""
+    def _has_heldout(self, count):
         return self.heldout is not None and len(self.heldout) >= count
 
+    # === Copies ===
+
     def unseen(self, count):
-        """Returns up to `count` pictures that `training` has not."""
-        if self.heldout is not None:
-            return self._cut(self.heldout, self._heldout_order[:count], 3)[0]
+        """Returns up to `count` pictures that training has not seen."""
+        if self._has_heldout(_UNSEEN) or self._training is not None:
+            if self.heldout is not None:
+                rows = self._heldout_order[:count]
+                return self._cut(self.heldout, rows, 3)[0]
+            return self._cut(self.source, self._order[:count], 2)[0]
         return self._cut(self.source, self._order[self._seen :], 3)[0][:count]
 
     def seen(self):
         """Returns the pictures that training saw, whole; 50,000 at most."""
+        if self._training is not None:
+            most = min(len(self._training), _MOST_SEARCHED)
+            rows = np.linspace(0, len(self._training) - 1, most).astype(int)
+            return self._training.read(rows)
         return self.source.read(self._order[: min(self._seen, _MOST_SEARCHED)])
 
-    def training(self):
-        """Yields what training saw, as it may have cut it.
+    def as_trained(self, images):
+        """Yields pictures of `seen` in each way that training may have cut.
+
+        Args:
+            images: uint8 array `(n, height, width, channels)`.
 
         Yields:
-            uint8 arrays `(n, height, width, channels)`, one for each place of
-            the cut: four for corners, else the centre's alone.
+            uint8 arrays, one for each place of the cut: four for corners, all
+            for random crops, the centre's.
         """
-        images = self.seen()
         spare = np.subtract(images.shape[1:3], self.size)
         places = [spare // 2]
-        if self.crop == "corners" and spare.any():
+        if self.crop == "corners":
             places = np.unique([(0, 0), (0, 1), (1, 0), (1, 1)] * spare, axis=0)
+        elif self.crop == "random":
+            places = np.argwhere(np.ones(spare + 1))
         for top, left in places:
             cut = images[
                 :, top : top + self.size[0], left : left + self.size[1]
@@ -244,9 +318,9 @@ class RealPictures:
     def _seen(self):
         """How many of the split's pictures count as seen in training."""
         count = len(self.source)
-        if self.heldout is not None:
+        if self._has_heldout(_UNSEEN):
             return count
-        return count - min(1000, count // 2)
+        return count - min(_UNSEEN, count // 2)
 
     def _cut(self, source, rows, stream):
         images = source.read(rows)
@@ -256,6 +330,26 @@ class RealPictures:
             images = stretched(images)
         labels = None if source.labels is None else source.labels[rows]
         return images, labels
+
+
+def _check_overlap(source, heldout):
+    """Refuses held-out pictures that are in `source`."""
+    if not (source.cached and heldout.cached):
+        # To read all of a large folder takes too long.
+        return
+    known = set()
+    for start in range(0, len(source), 1000):
+        rows = range(start, min(start + 1000, len(source)))
+        known |= {image.tobytes() for image in source.read(rows)}
+    count = min(500, len(heldout))
+    rows = np.linspace(0, len(heldout) - 1, count).astype(int)
+    shared = sum(image.tobytes() in known for image in heldout.read(rows))
+    if shared > _MOST_SHARED * count:
+        raise DataError(
+            "The held-out pictures must be others than those that samples are "
+            f"compared with. Received: {shared} of {count} of "
+            f"{heldout.name} are in both splits"
+        )
 
 
 def cut(images, size, crop, rng):

@@ -1,18 +1,38 @@
 import re
 from pathlib import Path
+from typing import NamedTuple
 
-#: Figures of a report that a card shows, and their names.
+#: Figures of a report, as tables have them: name, and which is better.
 _NAMES = {
-    "fid": "FID",
-    "kid": "KID x 1e3",
-    "is": "Inception score",
-    "precision": "Precision",
-    "recall": "Recall",
-    "density": "Density",
-    "coverage": "Coverage",
-    "ms_ssim": "MS-SSIM of random pairs",
-    "memorisation": "Distance to the nearest training picture",
+    "fid": ("FID", "lower"),
+    "kid": ("KID x 1e3", "lower"),
+    "is": ("Inception score", "higher"),
+    "precision": ("Precision", "as real"),
+    "recall": ("Recall", "higher"),
+    "density": ("Density", "as real"),
+    "coverage": ("Coverage", "higher"),
+    "memorisation": ("Distance to the nearest training picture", "as real"),
 }
+
+
+class Figure(NamedTuple):
+    """A figure of a report, for people.
+
+    Attributes:
+        name: str.
+        key: str. The same for machines, and the same in all reports.
+        better: str. `"lower"`, `"higher"` or `"as real"`.
+        n: int. Number of pictures.
+        value: float.
+        floor: float. Of other real pictures.
+    """
+
+    name: str
+    key: str
+    better: str
+    n: int
+    value: float
+    floor: float
 
 
 def preset_metrics(report):
@@ -32,13 +52,13 @@ def preset_metrics(report):
     shared = {"dataset": dataset, "split": protocol["split"]}
     return [
         {
-            "name": f"{name} (real pictures: {figure['floor'] * scale:.3g})",
-            "value": float(f"{figure['value'] * scale:.4g}"),
-            "type": re.sub(r"[^a-z0-9]+", "_", key.lower()),
-            "protocol": _told(protocol, figure["n"]),
+            "name": f"{figure.name} (real pictures: {figure.floor:.3g})",
+            "value": float(f"{figure.value:.4g}"),
+            "type": re.sub(r"[^a-z0-9]+", "_", figure.key.lower()),
+            "protocol": _told(protocol, figure.n),
             **shared,
         }
-        for name, key, figure, scale in named_figures(report)
+        for figure in named_figures(report)
     ]
 
 
@@ -49,23 +69,46 @@ def named_figures(report):
         report: dict. A report, or the figures of a level in it.
 
     Yields:
-        `(name, key, figure, scale)`: the name for people, one for machines,
-        the dict of `n`, `value` and `floor`, and what to multiply these by.
+        `Figure`s: of texture, of features, of copies.
     """
-    for side, figure in report.get("swd", {}).items():
-        yield f"SWD x 1e3, {side} px", f"swd_{side}", figure, 1
-    for key, figure in report.items():
-        name, scale = _NAMES.get(key), 1
+
+    def named(name, key, better, found, scale=1):
+        return Figure(
+            name,
+            key,
+            better,
+            found["n"],
+            found["value"] * scale,
+            found["floor"] * scale,
+        )
+
+    for side, found in report.get("swd", {}).items():
+        yield named(f"SWD x 1e3, {side} px", f"swd_{side}", "lower", found)
+    sides = list(report.get("bands", {}))
+    for side in sides:
+        part = "band" if side != sides[-1] else "low-pass"
+        yield named(
+            f"Deviation of the {part}, {side} px",
+            f"band_std_{side}",
+            "as real",
+            report["bands"][side]["std"],
+        )
+    for key, found in report.items():
         kind, _, extractor = key.partition("_")
         if kind in ("fd", "kd", "is") and extractor:
+            better = "higher" if kind == "is" else "lower"
             name = f"{kind.upper()}-{extractor.capitalize()}"
-        if kind in ("kd", "kid"):
-            name, scale = name.removesuffix(" x 1e3") + " x 1e3", 1000
-        if name is not None:
-            yield name, key, figure, scale
-    for side, band in report.get("bands", {}).items():
-        name = f"Standard deviation of the band, {side} px"
-        yield name, f"band_std_{side}", band["std"], 1
+            if kind == "kd":
+                name += " x 1e3"
+        elif key in _NAMES:
+            name, better = _NAMES[key]
+        elif key == "ms_ssim":
+            within = " of a class" if found["within_classes"] else ""
+            name, better = f"MS-SSIM of random pairs{within}", "as real"
+        else:
+            continue
+        scale = 1000 if kind in ("kd", "kid") else 1
+        yield named(name, key, better, found, scale)
 
 
 def _told(protocol, n):
@@ -73,7 +116,7 @@ def _told(protocol, n):
     parts = [f"n = {n}"]
     if "seed" in protocol:
         parts.append(f"samples of seed {protocol['seed']}")
-    parts.append(f"{protocol['crop']} crops" if protocol["crop"] else "")
+    parts.append(crop_words(protocol["crop"]))
     if protocol["stretch"]:
         parts.append("each picture stretched to 0..255")
     parts.append(f"floor: {protocol['floor']}")
@@ -88,3 +131,13 @@ def _told(protocol, n):
         f"keras-lapgan {versions['keras_lapgan']}, {versions['backend']}"
     )
     return ", ".join(filter(None, parts))
+
+
+def crop_words(crop):
+    """How pictures were cut, for a sentence."""
+    return {
+        "corners": "corner crops",
+        "random": "random crops",
+        "center": "middle crops",
+        "none": "scaled",
+    }[crop]

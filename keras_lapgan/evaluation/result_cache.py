@@ -2,6 +2,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from keras_lapgan.utils.files import write_file
 
 #: What the cache holds at most; the longest unused goes first.
 _MOST_BYTES = 2 * 2**30
+_FILE = re.compile(r"[0-9a-f]{64}\.(npz|json)")
 
 
 class ResultCache:
@@ -24,17 +26,18 @@ class ResultCache:
     is kept.
 
     Args:
-        folder: path or None. Defaults to None, `KERAS_LAPGAN_CACHE` or
-            `~/.cache/keras-lapgan`. False keeps nothing.
+        folder: path or None, in which a folder `evaluation` is made. Defaults
+            to None, `KERAS_LAPGAN_CACHE` or `~/.cache/keras-lapgan`. False
+            keeps nothing.
     """
 
     def __init__(self, folder=None):
         if folder is None:
-            folder = os.environ.get("KERAS_LAPGAN_CACHE")
+            folder = os.environ.get("KERAS_LAPGAN_CACHE") or None
         if folder is None:
             home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
             folder = Path(home, "keras-lapgan")
-        self.folder = None if folder is False else Path(folder)
+        self.folder = None if folder is False else Path(folder, "evaluation")
 
     def arrays(self, what, of, compute):
         """Returns a dict of arrays, computed or kept.
@@ -57,7 +60,7 @@ class ResultCache:
         return self._result(what, of, compute, "npz", read, write)
 
     def figures(self, what, of, compute):
-        """Returns what JSON can hold, computed or kept; see `arrays`."""
+        """Returns a dict that JSON can hold, computed or kept."""
 
         def write(path, result):
             path.write_text(json.dumps(result))
@@ -73,10 +76,12 @@ class ResultCache:
         path = self.folder / f"{_digest(what, of)}.{suffix}"
         try:
             result = read(path)
-            os.utime(path)
-            return result
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            result = compute()
+            if isinstance(result, dict) and result:
+                os.utime(path)
+                return result
+        except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile):
+            pass
+        result = compute()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_file(path, lambda temporary: write(temporary, result))
@@ -89,7 +94,7 @@ class ResultCache:
     def _shrink(self):
         files = []
         for path in self.folder.iterdir():
-            if path.suffix in (".npz", ".json"):
+            if _FILE.fullmatch(path.name):
                 stat = path.stat()
                 files.append((stat.st_mtime, stat.st_size, path))
         total = sum(size for _, size, _ in files)

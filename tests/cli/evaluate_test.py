@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,10 +38,11 @@ def test_a_model(run, preset):
     lines = result.stdout.splitlines()
     row = next(line for line in lines if line.startswith("SWD x 1e3, 16 px"))
     value = found["swd"]["16"]["value"]
-    assert row.split()[-2] == (
+    assert row.split()[-3] == (
         f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
     )
-    assert "Weakest by itself: level" in result.stdout
+    assert "Levels: what each draws from real" in result.stdout
+    assert "n = 40: so few" in result.stdout
     assert lines[-1] == "evaluation.json, evaluation.png"
     with Image.open("evaluation.png") as figure:
         assert figure.width > 500
@@ -49,14 +51,14 @@ def test_a_model(run, preset):
 def test_lite0_is_what_there_is(run, preset, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", "nowhere")
     monkeypatch.setenv("TORCH_HOME", "nowhere")
-    args = ("--data", "sample", "--count", 12, "--no-levels")
+    args = ("--data", "sample", "--count", 12)
     result = run("evaluate", preset, *args)
     assert result.exit_code == 0, result.output
     found = report()
     assert found["fd_lite0"]["n"] == 12
+    assert "Weakest by itself: level" in result.stdout
     assert found["protocol"]["extractor"]["name"] == "lite0"
     assert "FD-Lite0" in result.stdout and "FID" not in result.stdout
-    assert "levels" not in found
 
 
 def test_without_the_weights_of_an_extractor(run, fails, preset, monkeypatch):
@@ -85,6 +87,7 @@ def test_samples_of_a_file(run):
     assert found["protocol"]["size"] == [28, 28]
     assert not found["protocol"]["stretch"]
     assert found["memorisation"]["n"] == 40
+    assert found["protocol"]["seed"] == 0
 
 
 def test_samples_of_a_folder_as_they_come(run):
@@ -105,7 +108,7 @@ def test_stretched_samples_are_noticed(run):
     result = run("evaluate", "theirs.npz", *QUICK)
     assert "stretched so as well (--no-stretch" in result.stderr
     assert report()["protocol"]["stretch"]
-    assert "(corners crops, stretched)" in result.stdout
+    assert "(corner crops, stretched)" in result.stdout
     result = run(
         "evaluate", "theirs.npz", *QUICK, "--no-stretch", "--overwrite"
     )
@@ -162,11 +165,25 @@ def test_mistakes(fails, preset, tmp_path, run):
     error = fails("evaluate", "gan_cifar10", code=2)
     assert "keras-lapgan train gan_cifar10" in error
     error = fails(*run_, "--data", "sample", "--count", 501, code=1)
-    assert "Only 500" in error
+    assert "At most 500" in error
     assert "'corner '" in fails(*run_, "--crop", "corner ", code=2)
-    open("evaluation.png", "w").close()
-    error = fails(*run_, "--data", "sample", code=2)
+    error = fails("evaluate", "no.npz", "--data", "sample", code=2)
+    assert "no file 'no.npz'" in error
+    error = fails(*run_, "--data", "sample", "--heldout", "train", code=1)
+    assert "'train' for both" in error
+    error = fails(*run_, "--data", "cifar1", code=1)
+    assert "--crop" not in error
+
+
+def test_other_files_are_not_replaced(fails, run, preset):
+    Path("evaluation.png").write_text("mine")
+    args = ("evaluate", preset, *QUICK)
+    error = fails(*args, code=2)
     assert "evaluation.png" in error and "--overwrite" in error
+    fails(*args, "--overwrite", code=2)
+    Path("a.json").write_text("{}")
+    fails(*args, "--output", "a.json", "--overwrite", code=2)
+    assert Path("evaluation.png").read_text() == "mine"
 
 
 def test_samples_that_are_no_pictures(fails, run):
@@ -174,8 +191,13 @@ def test_samples_that_are_no_pictures(fails, run):
     error = fails("evaluate", "floats.npz", *QUICK, code=1)
     assert "floats.npz" in error and "0..1" in error
     np.savez("large.npz", np.zeros((20, 64, 64, 3), "uint8"))
-    error = fails("evaluate", "large.npz", *QUICK[:4], code=2)
+    error = fails("evaluate", "large.npz", *QUICK[:4], code=1)
     assert "64 x 64" in error and "32 x 32" in error
+    np.savez("wide.npz", np.zeros((20, 16, 32, 3), "uint8"))
+    error = fails("evaluate", "wide.npz", *QUICK, "--crop", "none", code=2)
+    assert "16x32" in error
+    error = fails("evaluate", "wide.npz", *QUICK, "--revision", "v1", code=2)
+    assert "--revision" in error
     np.savez("few.npz", np.zeros((3, 32, 32, 3), "uint8"))
     error = fails("evaluate", "few.npz", *QUICK[:4], code=1)
     assert "10 pictures at least" in error

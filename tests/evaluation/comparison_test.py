@@ -3,6 +3,7 @@ import pytest
 
 from keras_lapgan import metrics
 from keras_lapgan.evaluation import Comparison
+from keras_lapgan.evaluation import ResultCache
 from keras_lapgan.evaluation.comparison import memorisation
 from keras_lapgan.evaluation.comparison import nearest_training
 
@@ -29,7 +30,7 @@ def test_each_figure_is_its_metric(sets, cache, extractor):
         for side in (16, 8)
     }
     levels = metrics.band_statistics(generated)["levels"]
-    real_levels = metrics.band_statistics(reference)["levels"]
+    real_levels = metrics.band_statistics(other)["levels"]
     assert found["bands"]["8"]["std"] == {
         "n": 50,
         "value": levels[8]["std"],
@@ -119,8 +120,15 @@ def test_similarity_within_classes(sets, cache):
     comparison = Comparison(reference, other, cache=cache)
     found = comparison.of(generated, labels, other_labels)["ms_ssim"]
     assert found["value"] == pytest.approx(1)
-    assert found["floor"] < 0.5
-    assert comparison.of(generated)["ms_ssim"]["value"] < 0.9
+    assert found["floor"] < 0.5 and found["within_classes"]
+    found = comparison.of(generated)["ms_ssim"]
+    assert found["value"] < 0.9 and not found["within_classes"]
+
+
+def test_classes_of_one_picture_have_no_pairs(sets, cache):
+    comparison = Comparison(*sets, cache=cache)
+    found = comparison.of(sets[1], np.arange(50), np.arange(50))["ms_ssim"]
+    assert found == comparison.of(sets[1])["ms_ssim"]
 
 
 def test_inceptions_distance_is_called_fid(sets, cache, extractor, monkeypatch):
@@ -133,23 +141,50 @@ def test_inceptions_distance_is_called_fid(sets, cache, extractor, monkeypatch):
 
 def test_the_nearest_training_picture_wherever_it_was_cut(real):
     pictures = real(size=(28, 28))
-    whole = pictures.source.read(range(80))
-    samples = np.stack([whole[3, 4:, :28], whole[5, :28, 4:], whole[7, 4:, 4:]])
-    distances, nearest = nearest_training(samples, pictures)
+    seen = pictures.seen()
+    samples = np.stack([seen[3, 4:, :28], seen[5, :28, 4:], seen[7, 4:, 4:]])
+    distances, nearest = nearest_training(samples, pictures, seen)
     np.testing.assert_array_equal(nearest, samples)
     np.testing.assert_array_equal(distances, 0)
 
 
-def test_copies_are_found(real, cache):
-    pictures = real()
-    copies = np.stack([*pictures.reference(10)[0], *pictures.unseen(60)[20:50]])
-    found, nearest = memorisation(copies, pictures, cache)
-    assert nearest.shape == copies.shape
-    assert found["n"] == 40
-    assert found["share"] >= 0.25 > found["heldout_share"]
+@pytest.mark.parametrize(
+    ("crop", "flip"), [("corners", False), ("random", True), ("center", True)]
+)
+def test_copies_are_found(real, cache, crop, flip):
+    pictures = real(crop=crop, flip=flip)
+    seen = pictures.seen()
+    copies = list(pictures.as_trained(seen[:12]))[-1]
+    copies = copies[:, :, :: -1 if flip else 1]
+    samples = np.stack([*pictures.unseen(40)[:28], *copies])
+    found, nearest = memorisation(samples, pictures, cache)
+    assert found["n"] == 40 and found["searched"] == len(seen)
+    assert found["share"] >= 0.3 > found["heldout_share"]
     assert found["ratio"] == found["value"] / found["floor"]
-    again, _ = memorisation(copies, pictures, cache)
+    # The copies come first, over what they are copies of.
+    for distance, sample, picture in nearest[:12]:
+        assert distance == 0
+        np.testing.assert_array_equal(sample, picture)
+    again, _ = memorisation(samples, pictures, cache)
     assert again == found
+
+
+def test_without_a_cache_each_real_set_is_extracted_once(
+    sets, extractor, monkeypatch
+):
+    calls = []
+    extract = extractor.extract
+
+    def counted(images, *args):
+        calls.append(images)
+        return extract(images, *args)
+
+    monkeypatch.setattr(extractor, "extract", counted)
+    comparison = Comparison(
+        *sets, cache=ResultCache(False), extractor=extractor
+    )
+    assert comparison.of(sets[1]) == comparison.of(sets[1])
+    assert len(calls) == 4
 
 
 def test_samples_of_one_grey_are_far_and_finite(sets, cache, extractor):

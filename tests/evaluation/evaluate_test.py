@@ -9,6 +9,7 @@ from keras_lapgan.evaluation import RealPictures
 from keras_lapgan.evaluation import draw_evaluation
 from keras_lapgan.evaluation import evaluate_model
 from keras_lapgan.evaluation import evaluate_samples
+from keras_lapgan.evaluation import named_figures
 from keras_lapgan.evaluation import preset_metrics
 from keras_lapgan.presets.schema import check_about
 
@@ -45,10 +46,33 @@ def test_the_same_again_gives_the_same(real, cache, extractor, tmp_path):
     assert json.loads(json.dumps(first)) == first
 
 
+def test_real_pictures_are_at_the_floor(sample, cache, extractor):
+    real = RealPictures(sample.subset(range(600)), size=(16, 16))
+    samples = RealPictures(sample.subset(range(600, 1000)), size=(16, 16))
+    samples = np.concatenate([samples.reference(200)[0], samples.other(100)[0]])
+    report = evaluate_samples(
+        samples, real, extractor=extractor, cache=cache
+    ).report
+    for figure in named_figures(report):
+        floor = abs(figure.floor) + 0.5 * (figure.key == "kd_tiny")
+        if figure.better == "lower":
+            # Of so few, two draws of the floor are far apart.
+            assert figure.value < 2 * floor, figure
+        else:
+            assert abs(figure.value - figure.floor) < 0.2 * floor, figure
+    assert report["memorisation"]["share"] < 0.1
+
+
 def test_too_few_or_too_many(real, cache):
     samples = real().reference(60)[0]
-    with pytest.raises(ValueError, match="Only 60 can.*count=61"):
+    with pytest.raises(
+        ValueError, match="At most 60 can.*no more samples.*count=61"
+    ):
         evaluate_samples(samples, real(), count=61, cache=cache)
+    with pytest.raises(ValueError, match="At most 60.*more real.*count=70"):
+        evaluate_samples(
+            np.concatenate([samples, samples]), real(), count=70, cache=cache
+        )
     with pytest.raises(ValueError, match="10 pictures at least.*9"):
         evaluate_samples(samples[:9], real(), cache=cache)
     with pytest.raises(ValueError, match=r"of one size.*\(14, 14, 3\)"):
@@ -67,6 +91,7 @@ def test_a_model(tiny, cache, extractor):
     protocol = found.report["protocol"]
     assert protocol["seed"] == 4 and protocol["generators"] == "averaged"
     assert protocol["averaged_steps"] == [0, 0]
+    assert not protocol["levels_stretch"]
     assert len(found.report["levels"]) == 2
     # A level is measured unstretched, whatever the whole is.
     stretched = evaluate_model(

@@ -32,7 +32,7 @@ def test_the_two_sets_share_no_picture(source_of):
     other, _ = alone.other(20)
     assert len(numbers(reference)) == len(numbers(other)) == 20
     assert not numbers(reference) & numbers(other)
-    assert alone.most == 20 and not alone.has_heldout(20)
+    assert alone.most == 20 and alone.settled(20).floor == "others of all"
 
 
 def test_the_other_set_is_held_out_where_there_are_enough(source_of):
@@ -50,6 +50,11 @@ def test_the_other_set_is_held_out_where_there_are_enough(source_of):
     assert max(numbers(few.other(15)[0])) < 40
     assert not numbers(few.other(20)[0]) & numbers(few.reference(20)[0])
     assert min(numbers(few.other(10)[0])) >= 100
+    # Of one split in all of an evaluation.
+    settled = few.settled(20)
+    assert max(numbers(settled.other(10)[0])) < 40
+    assert settled.floor == "others of all"
+    assert few.settled(10).floor == "some"
 
 
 def test_more_pictures_begin_with_the_same(source_of):
@@ -84,27 +89,59 @@ def test_crops(crop, places):
     assert corners(images) == places
 
 
-def test_copies_are_looked_for_at_every_corner(source_of):
-    source = source_of(numbered(10))
-    real = RealPictures(source, source, size=(4, 4))
-    found = list(real.training())
-    assert [corners(images) for images in found] == [
-        {(0, 0)},
-        {(0, 2)},
-        {(2, 0)},
-        {(2, 2)},
-    ]
-    assert all(len(numbers(images)) == 10 for images in found)
-    centre = RealPictures(source, source, size=(4, 4), crop="center")
-    assert [corners(images) for images in centre.training()] == [{(1, 1)}]
+@pytest.mark.parametrize(
+    ("crop", "places"),
+    [
+        ("corners", [(0, 0), (0, 2), (2, 0), (2, 2)]),
+        ("random", [(i, j) for i in range(3) for j in range(3)]),
+        ("center", [(1, 1)]),
+    ],
+)
+def test_pictures_as_training_may_have_cut_them(source_of, crop, places):
+    real = RealPictures(source_of(numbered(40)), size=(4, 4), crop=crop)
+    found = list(real.as_trained(real.seen()))
+    assert [corners(images) for images in found] == [{x} for x in places]
 
 
 def test_unseen_pictures_are_not_searched(source_of):
     real = RealPictures(source_of(numbered(40)), size=(6, 6))
-    (searched,) = real.training()
-    unseen = real.unseen(100)
-    assert len(unseen) == 20 and len(searched) == 20
-    assert not numbers(unseen) & numbers(searched)
+    unseen, seen = real.unseen(100), real.seen()
+    assert len(unseen) == 20 and len(seen) == 20
+    assert not numbers(unseen) & numbers(seen)
+
+
+def test_few_held_out_pictures_do_not_tell_how_near_strangers_are(source_of):
+    heldout = numbered(30)
+    heldout[..., 0] += 100
+    real = RealPictures(
+        source_of(numbered(40)), source_of(heldout), size=(6, 6)
+    )
+    assert max(numbers(real.unseen(100))) < 40
+    assert not numbers(real.unseen(100)) & numbers(real.seen())
+
+
+def test_copies_are_of_what_was_trained_on(source_of):
+    training = numbered(30)
+    training[..., 0] += 100
+    real = RealPictures(
+        source_of(numbered(40)), training=source_of(training), size=(6, 6)
+    )
+    assert min(numbers(real.seen())) >= 100
+    assert len(real.unseen(40)) == 40 and max(numbers(real.unseen(40))) < 40
+
+
+def test_held_out_pictures_that_are_not_are_refused(source_of, monkeypatch):
+    images = numbered(40)
+    with pytest.raises(DataError, match="20 of 40 of theirs are in both"):
+        RealPictures(
+            source_of(images[:20]),
+            source_of(images, name="theirs"),
+            size=(6, 6),
+        )
+    with pytest.raises(DataError, match="another one.*'train' for both"):
+        RealPictures.open("sample", "train", "train", size=(6, 6))
+    with pytest.raises(DataError, match="held-out split: .*'foo'"):
+        RealPictures.open("sample", heldout="foo", size=(6, 6))
 
 
 def test_stretching():
@@ -139,20 +176,24 @@ def test_a_name_is_opened_with_its_halves_or_its_splits(tmp_path):
         "data": "sample",
         "split": "train",
         "heldout": None,
+        "copies_of": "train",
+        "source_size": None,
     }
     from PIL import Image
 
     for split, count in (("train", 12), ("val", 10)):
         (tmp_path / split).mkdir()
         for i in range(count):
-            Image.new("RGB", (8, 8), (i, 0, 0)).save(
-                tmp_path / split / f"{i}.png"
-            )
+            color = (i, count, 0)
+            Image.new("RGB", (8, 8), color).save(tmp_path / split / f"{i}.png")
     real = RealPictures.open(tmp_path, size=(8, 8))
     assert real.protocol["heldout"] == "val"
     assert real.most == 10
     swapped = RealPictures.open(tmp_path, "val", size=(8, 8))
-    assert swapped.protocol["heldout"] == "train"
+    assert swapped.protocol["heldout"] is None
+    assert swapped.protocol["copies_of"] == "train"
+    assert set(swapped.seen()[:, 0, 0, 1]) == {12}
+    assert set(swapped.unseen(9)[:, 0, 0, 1]) == {10}
 
 
 def test_pictures_smaller_than_samples_are_refused(source_of):
@@ -177,4 +218,5 @@ def test_the_classes_of_a_model_must_be_there(tiny):
     with pytest.raises(DataError, match="3 classes.*of no classes"):
         RealPictures.for_model(model, images)
     real = RealPictures.for_model(model, images, labels=tiny.labels(30))
+    assert set(real.labels(15)) == {0, 1, 2}
     assert set(real.reference(15)[1]) == {0, 1, 2}
