@@ -130,6 +130,7 @@ class BestLevel(keras.callbacks.Callback):
         self._held_out = None
 
     def on_train_begin(self, logs=None):
+        check_model(self)
         if self.monitor == _NEAREST and self._held_out is None:
             self._held_out = held_out_bands(
                 self.model, self.images, self.labels, self.count
@@ -281,6 +282,15 @@ def check_positive(name, value):
     if not whole or value < 1:
         raise ValueError(
             f"`{name}` must be an int of at least 1. Received: {name}={value!r}"
+        )
+
+
+def check_model(callback):
+    if not hasattr(callback.model, "levels"):
+        raise ValueError(
+            f"{type(callback).__name__} is for a `LAPGAN`, of whose pictures "
+            "it makes bands. Received: a model of type "
+            f"{type(callback.model).__name__}"
         )
 
 

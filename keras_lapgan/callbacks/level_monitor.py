@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_lapgan.callbacks.best_level import LevelState
 from keras_lapgan.callbacks.best_level import check_images
+from keras_lapgan.callbacks.best_level import check_model
 from keras_lapgan.callbacks.best_level import check_positive
 from keras_lapgan.callbacks.best_level import held_out_bands
 from keras_lapgan.callbacks.best_level import is_due
@@ -38,6 +39,9 @@ MOST_GRADIENT = 20.0
 LEAST_EXPLOSION = 10.0
 #: Bands of more than so many times the real deviation diverge.
 MOST_BAND_STD = 4.0
+#: Fresh networks may draw bands of 5 times the deviation of smooth pictures:
+#: in the warm-up the limit is so many times as high.
+FRESH = 2
 #: Below this share of its band, noise is ignored.
 LEAST_NOISE_EFFECT = 0.03
 #: Checks before there is a median, and those that it is of.
@@ -47,6 +51,17 @@ MOST_RESTORES = 3
 
 _ACTIONS = ("warn", "stop", "restore")
 _NORMS = ("d_gradient_norm", "g_gradient_norm")
+#: Others may log what ends in a level's number, too.
+_WATCHED = (
+    "d_loss",
+    "g_loss",
+    "d_accuracy",
+    "logit_gap",
+    *_NORMS,
+    "diversity",
+    "band_std",
+    "noise_effect",
+)
 
 
 class Trouble(NamedTuple):
@@ -167,11 +182,18 @@ class LevelMonitor(keras.callbacks.Callback):
         self._held_out = None
 
     def on_train_begin(self, logs=None):
+        check_model(self)
         if self._held_out is None:
             self._held_out = held_out_bands(
                 self.model, self.images, self.labels, self.count
             )
-        self._draws = _Draws(self.model.trained_levels())
+        trained = self.model.trained_levels()
+        self._draws = _Draws(trained)
+        # Not what an earlier `fit` of other levels left.
+        ends = tuple(f"_{level.index}" for level in trained)
+        self._latest = {
+            name: x for name, x in self._latest.items() if name.endswith(ends)
+        }
         self._first = True
 
     def on_epoch_end(self, epoch, logs=None):
@@ -246,6 +268,7 @@ class LevelMonitor(keras.callbacks.Callback):
         """What is wrong with a level, a dict from kind to words."""
         figures = {**_entries(k, logs), **drawn}
         found = {}
+        steps = int(self.model.optimizer.iterations)
         bad = [n for n, x in figures.items() if not math.isfinite(x)]
         exploded = []
         for name in _NORMS:
@@ -269,14 +292,15 @@ class LevelMonitor(keras.callbacks.Callback):
                 f"{', '.join(exploded)}. One batch can undo what many did. Try "
                 "a lower learning rate of this level, or `clipnorm`."
             )
-        elif figures.get("band_std", 0.0) > MOST_BAND_STD:
+        elif figures.get("band_std", 0.0) > MOST_BAND_STD * (
+            1 if steps >= self.warm_up else FRESH
+        ):
             found[DIVERGES] = (
                 f"its bands have {figures['band_std']:.1f} times the real "
                 "standard deviation. Its pictures are noise, and so are those "
                 "of finer levels. Try a lower learning rate of its generator."
             )
         self._remember_norms(k, figures)
-        steps = int(self.model.optimizer.iterations)
         diversity = figures.get("diversity", 1.0)
         if diversity >= ALIVE_DIVERSITY or steps >= LONG_WARM_UP * self.warm_up:
             self._alive.add(k)
@@ -430,11 +454,11 @@ def _compare(real, bands, others):
 
 def _entries(k, logs):
     """The log's entries of a level, without its number."""
-    end = f"_{k}"
+    names = {f"{name}_{k}": name for name in _WATCHED}
     return {
-        name.removesuffix(end): float(value)
+        names[name]: float(value)
         for name, value in logs.items()
-        if name.endswith(end)
+        if name in names
     }
 
 

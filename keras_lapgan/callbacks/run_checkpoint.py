@@ -132,7 +132,8 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def _check_finite(self, epoch, logs):
         for name, value in logs.items():
-            if math.isfinite(float(value)):
+            # One gradient may overflow, and what others log may be missing.
+            if "loss" not in name or math.isfinite(float(value)):
                 continue
             found = latest_checkpoint(self.folder)
             raise DivergenceError(
@@ -175,7 +176,9 @@ def append_log(folder, epoch, logs):
 
     def write(temporary):
         with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[-1], extrasaction="ignore")
+            # An epoch may lack what others have, and they keep it.
+            names = dict.fromkeys(n for row in [rows[-1], *rows] for n in row)
+            writer = csv.DictWriter(file, list(names), restval="")
             writer.writeheader()
             writer.writerows(rows)
 

@@ -352,6 +352,9 @@ def _train(preset, output, resume, behind, metadata, settings):
     if not resume and output.exists():
         _clear(output)
     output.mkdir(parents=True, exist_ok=True)
+    if best:
+        # What a resumed run knows the option by, from the first step on.
+        (output / "best_levels").mkdir(exist_ok=True)
     with open(output / "command.txt", "a") as file:
         file.write(shlex.join(["keras-lapgan", *sys.argv[1:]]) + "\n")
 
@@ -398,9 +401,11 @@ def _train(preset, output, resume, behind, metadata, settings):
                 save_preset(model, output, {**metadata, **done})
     except KeyboardInterrupt:
         progress.close()
+        is_default = settings["monitor"] == "warn"
         go_on = shlex.join(
             ["keras-lapgan", "train", preset]
             + ["--output", str(output), "--resume"]
+            + (["--monitor", settings["monitor"]] * (not is_default))
         )
         if checkpoint.saved:
             message = f"the run is saved. Go on with: {go_on}"

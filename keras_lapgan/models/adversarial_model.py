@@ -11,15 +11,10 @@ from keras_lapgan.training.gradients import stateful_steps
 from keras_lapgan.training.gradients import value_and_gradients
 from keras_lapgan.training.objectives import get_objective
 
-#: What is logged of each trained level.
-_LEVEL_NAMES = (
-    "d_loss",
-    "g_loss",
-    "d_accuracy",
-    "logit_gap",
-    "d_gradient_norm",
-    "g_gradient_norm",
-)
+#: What is logged of each trained level; what a test does not know comes last,
+#: so that its values fit the first of the names.
+_TESTED_NAMES = ("d_loss", "g_loss", "d_accuracy", "logit_gap")
+_TRAINED_NAMES = ("d_gradient_norm", "g_gradient_norm")
 
 
 class Bands(NamedTuple):
@@ -62,8 +57,9 @@ class _Training:
         self.ema_decay = ema_decay
         self.seed = seed
         names = ["d_loss", "g_loss"]
-        for k in levels:
-            names += [f"{name}_{k}" for name in _LEVEL_NAMES]
+        for measures in (_TESTED_NAMES, _TRAINED_NAMES):
+            for k in levels:
+                names += [f"{name}_{k}" for name in measures]
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
 
@@ -388,7 +384,10 @@ class AdversarialModel(keras.Model):
 def _norm(gradients):
     """L2 norm over all of them, float32; None (no gradient) counts 0."""
     squares = [
-        ops.sum(ops.square(ops.cast(gradient, "float32")))
+        # Of an embedding TensorFlow gives rows, some of them twice.
+        ops.sum(
+            ops.square(ops.cast(ops.convert_to_tensor(gradient), "float32"))
+        )
         for gradient in gradients
         if gradient is not None
     ]

@@ -462,3 +462,14 @@ def test_a_collapse_on_cifar10_is_caught_within_two_checks():
     history = fit(model, batches, monitor, Then(6, hurry), epochs=8)
     assert [t[1:3] for t in monitor.troubles] == [(1, COLLAPSES)], history
     assert monitor.troubles[0].epoch in (7, 8) and len(told) == 1
+
+
+def test_a_level_alone_is_refused_at_once(tiny):
+    from keras_lapgan.callbacks import BestLevel
+
+    level = tiny.level(8)
+    level.compile(**tiny.quick)
+    bands = tiny.images(16).astype("float32") / 128 - 1
+    for callback in (LevelMonitor, BestLevel):
+        with pytest.raises(ValueError, match="is for a `LAPGAN`.*LAPGANLevel"):
+            level.fit(bands, callbacks=[callback(tiny.images(64))], verbose=0)

@@ -17,6 +17,7 @@ from keras_lapgan.callbacks import RunCheckpoint
 from keras_lapgan.callbacks import SaveError
 from keras_lapgan.callbacks import run_checkpoint
 from keras_lapgan.callbacks.run_checkpoint import append_log
+from keras_lapgan.callbacks.run_checkpoint import read_log
 from keras_lapgan.presets import preset_folder
 from keras_lapgan.utils.checkpoints import latest_checkpoint
 
@@ -288,3 +289,11 @@ def test_diverged_training_overwrites_nothing(
     with pytest.raises(DivergenceError, match=message):
         checkpoint.on_epoch_end(1, logs)
     assert files() == before
+
+
+def test_an_epoch_that_lacks_a_column_leaves_it_to_others(tmp_path):
+    append_log(tmp_path, 1, {"d_loss": 1.0, "diversity_0": 0.5})
+    append_log(tmp_path, 2, {"d_loss": 2.0})
+    first, second = read_log(tmp_path)
+    assert first["diversity_0"] == "0.5" and second["diversity_0"] == ""
+    assert [row["d_loss"] for row in (first, second)] == ["1", "2"]

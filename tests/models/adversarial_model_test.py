@@ -403,3 +403,16 @@ def test_one_optimizer_twice(tiny):
     optimizer = SGD(0.1)
     with pytest.raises(ValueError, match="must be two objects"):
         tiny.model().compile(optimizer, optimizer)
+
+
+def test_the_values_of_a_test_fit_the_first_names(tiny):
+    model = tiny.model()
+    model.compile(**tiny.quick)
+    images = tiny.images(8)
+    named = model.evaluate(images, batch_size=8, verbose=0, return_dict=True)
+    listed = model.evaluate(images, batch_size=8, verbose=0)
+    names = [metric.name for metric in model.metrics]
+    assert set(names[: len(named)]) == set(named)
+    for name, value in zip(names, listed, strict=False):
+        assert value == pytest.approx(named[name], abs=1e-6)
+    assert len(listed) == len(named) < len(names)
