@@ -25,7 +25,7 @@ LEAST_DIVERSITY = 0.1
 ALIVE_DIVERSITY = 0.2
 LONG_WARM_UP = 10
 #: ... or at once, if its bands are alike but not small: of this share of their
-#: own deviation (fresh networks have .25 or more).
+#: own deviation (fresh networks of five presets had .25 or more).
 LEAST_OWN_DIVERSITY = 0.05
 #: Above this accuracy D has won, if also ...
 MOST_ACCURACY = 0.98
