@@ -289,8 +289,8 @@ def check_positive(name, value):
 def check_model(callback):
     if not hasattr(callback.model, "levels"):
         raise ValueError(
-            f"{type(callback).__name__} is for a `LAPGAN`, of whose pictures "
-            "it makes bands. Received: a model of type "
+            f"{type(callback).__name__} is for a `LAPGAN`, not for a level "
+            "alone. Received: a model of type "
             f"{type(callback.model).__name__}"
         )
 

@@ -3,6 +3,7 @@ import re
 
 import keras
 
+from keras_lapgan.callbacks.best_level import check_model
 from keras_lapgan.utils.image_grid import image_grid
 
 _OF_LEVEL = re.compile(r"(.+)_(\d+)")
@@ -61,6 +62,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self.seed = seed
 
     def on_train_begin(self, logs=None):
+        check_model(self)
         super().on_train_begin(logs)
         self._first = True
 
@@ -80,7 +82,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
         for name in list(logs):
             part = name.removeprefix("val_")
             found = _OF_LEVEL.fullmatch(part)
-            if found:
+            # Not an entry that happens to end in a number, as `kid_1000`.
+            if found and int(found[2]) < len(self.model.levels):
                 writer = (
                     self._train_writer if part == name else self._val_writer
                 )

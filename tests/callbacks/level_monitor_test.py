@@ -466,10 +466,12 @@ def test_a_collapse_on_cifar10_is_caught_within_two_checks():
 
 def test_a_level_alone_is_refused_at_once(tiny):
     from keras_lapgan.callbacks import BestLevel
+    from keras_lapgan.callbacks import TensorBoard
 
     level = tiny.level(8)
     level.compile(**tiny.quick)
     bands = tiny.images(16).astype("float32") / 128 - 1
-    for callback in (LevelMonitor, BestLevel):
+    images = tiny.images(64)
+    for callback in (LevelMonitor(images), BestLevel(images), TensorBoard()):
         with pytest.raises(ValueError, match="is for a `LAPGAN`.*LAPGANLevel"):
-            level.fit(bands, callbacks=[callback(tiny.images(64))], verbose=0)
+            level.fit(bands, callbacks=[callback], verbose=0)
