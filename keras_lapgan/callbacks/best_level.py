@@ -1,6 +1,8 @@
+import hashlib
 import json
 import math
 import string
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,8 @@ class BestLevel(keras.callbacks.Callback):
     ends, every level gets its best weights back: generator, discriminator and
     average. The figure is taken after the first epoch, each `frequency`
     epochs and the last; in `logs` it stands at every epoch, the last one taken.
+    A `fit` that is interrupted leaves the weights of its end: `put_back` gives
+    the best.
 
     The default figure, `nearest_draw`, is logged as `nearest_draw_<k>`: the
     mean over held-out pictures of the L2 distance between the true band and
@@ -58,14 +62,18 @@ class BestLevel(keras.callbacks.Callback):
         folder: path or None. Keeps the best there too, in
             `best_level_<k>.weights.h5` and `best_levels.json`, each written
             whole or not at all, so that a run that is resumed knows them.
-            Defaults to None.
+            What other pictures, arguments or networks left there is not
+            taken. Defaults to None.
         restore: bool. Put the best weights back when `fit` ends. With False,
             for a run that takes more than one `fit`, call `put_back` after
             the last. Defaults to True.
+        last: int or None. The last epoch, from 1, of a run that takes more
+            than one `fit`. Defaults to None, the end of each `fit`.
 
     Raises:
         ValueError: pictures, labels or `mode` are missing or of a wrong kind;
-            the log has no such entry.
+            the log has no such entry. (One of a test, `val_...`, may come
+            with some epochs only.)
         SaveError: `folder` cannot be written.
 
     Example:
@@ -91,6 +99,7 @@ class BestLevel(keras.callbacks.Callback):
         mode=None,
         folder=None,
         restore=True,
+        last=None,
     ):
         super().__init__()
         for name, value in (
@@ -124,47 +133,79 @@ class BestLevel(keras.callbacks.Callback):
         self.mode = mode
         self.folder = None if folder is None else Path(folder)
         self.restore = restore
-        #: dict. A `Best(value, epoch)` by level index; epochs count from 1.
+        self.last = last
+        #: dict. A `Best(value, epoch)` by level index; epochs count from 1,
+        #: as `fit` does.
         self.best = {}
-        self._states = {}
-        self._latest = {}
-        self._held_out = None
+        self._owner = None
 
     def on_train_begin(self, logs=None):
         check_model(self)
-        if self.monitor == _NEAREST and self._held_out is None:
-            self._held_out = held_out_bands(
-                self.model, self.images, self.labels, self.count
-            )
-        if self.folder is not None and not self.best:
-            self.best = self._read()
-        self._first = True
+        self._begin()
+        # Not what an earlier `fit` of other levels left.
+        trained = {level.index for level in self.model.trained_levels()}
+        self._latest = {k: x for k, x in self._latest.items() if k in trained}
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
-        if is_due(self, epoch):
+        self._due = self._due or is_due(self, epoch)
+        if self._due and not self._awaits_test(logs):
+            self._due = False
             for level in self.model.trained_levels():
                 k = level.index
                 value = self._figure(level, logs)
                 self._latest[k] = value
                 if self._is_better(k, value):
                     self._keep(level, Best(value, epoch + 1))
-        self._first = False
+            self._write()
         if self.monitor == _NEAREST:
             logs.update({f"{_NEAREST}_{k}": x for k, x in self._latest.items()})
 
     def on_train_end(self, logs=None):
+        if self._due and not self._latest:
+            warnings.warn(
+                f"BestLevel chose nothing: no epoch's log had "
+                f"{self.monitor!r}. Give `fit` validation data, or leave "
+                "`validation_freq` out",
+                stacklevel=2,
+            )
         if self.restore:
             self.put_back()
 
     def put_back(self):
-        """Gives each level its best weights."""
+        """Gives each level its best weights.
+
+        Needs no `fit` of this process, only `folder` and `set_model`.
+        """
+        self._begin()
         for k in self.best:
             level = self.model.level(k)
             if k in self._states:
                 self._states[k].put_back()
             else:
                 level.load_weights(self._path(k))
+
+    def _begin(self):
+        """Makes itself ready for the model; forgets another one's best."""
+        if self._owner is self.model:
+            return
+        self.best, self._states, self._latest = {}, {}, {}
+        self._due = False
+        self._held_out = None
+        if self.monitor == _NEAREST:
+            self._held_out = held_out_bands(
+                self.model, self.images, self.labels, self.count
+            )
+        if self.folder is not None:
+            self._read()
+        self._owner = self.model
+
+    def _awaits_test(self, logs):
+        """Whether the entry is of a test that this epoch did not have."""
+        return self.monitor.startswith("val_") and not any(
+            self.monitor.format(level=level.index) in logs
+            for level in self.model.trained_levels()
+        )
 
     def _figure(self, level, logs):
         if self.monitor == _NEAREST:
@@ -193,17 +234,22 @@ class BestLevel(keras.callbacks.Callback):
         k = level.index
         self.best[k] = best
         self._states[k] = LevelState(level)
+        if self.folder is not None:
+            with save_errors(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_file(self._path(k), level.save_weights)
+
+    def _write(self):
         if self.folder is None:
             return
+        content = {
+            "protocol": self._protocol(),
+            "levels": {k: x._asdict() for k, x in self.best.items()},
+            "latest": self._latest,
+        }
+        text = json.dumps(content, indent=1) + "\n"
         with save_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_file(self._path(k), level.save_weights)
-            content = {
-                "monitor": self.monitor,
-                "mode": self.mode,
-                "levels": {k: x._asdict() for k, x in self.best.items()},
-            }
-            text = json.dumps(content, indent=1) + "\n"
             write_file(
                 self.folder / FIGURES, lambda path: path.write_text(text)
             )
@@ -211,16 +257,40 @@ class BestLevel(keras.callbacks.Callback):
     def _path(self, k):
         return self.folder / f"best_level_{k}.weights.h5"
 
+    def _protocol(self):
+        """What figures must share to be compared, JSON."""
+        shapes = [[w.shape for w in x.weights] for x in self.model.levels]
+        found = {
+            "monitor": self.monitor,
+            "mode": self.mode,
+            "networks": _digest(repr(shapes).encode()),
+        }
+        if self.monitor == _NEAREST:
+            found |= {"count": self.count, "draws": self.draws}
+            given = [x for x in (self.images, self.labels) if x is not None]
+            found["pictures"] = _digest(
+                *(np.ascontiguousarray(x).tobytes() for x in given)
+            )
+        return found
+
     def _read(self):
-        """What an earlier run of this folder kept by the same figure."""
+        """Takes what an earlier run of this folder kept by the same figure."""
         try:
             content = json.loads((self.folder / FIGURES).read_text())
         except FileNotFoundError:
-            return {}
-        if (content["monitor"], content["mode"]) != (self.monitor, self.mode):
-            return {}
+            return
+        if content["protocol"] != self._protocol():
+            return
         found = {int(k): Best(**x) for k, x in content["levels"].items()}
-        return {k: x for k, x in found.items() if self._path(k).is_file()}
+        self.best = {k: x for k, x in found.items() if self._path(k).is_file()}
+        self._latest = {int(k): x for k, x in content["latest"].items()}
+
+
+def _digest(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 class Best(NamedTuple):
@@ -312,12 +382,15 @@ def check_images(images, count):
 def is_due(callback, epoch):
     """Whether a callback with a `frequency` looks after this epoch.
 
-    After the first of a `fit`, each `frequency` and the last.
+    After the first that it sees, each `frequency` and the last.
     """
+    last = getattr(callback, "last", None)
+    if last is None:
+        last = (callback.params or {}).get("epochs")
     return (
-        callback._first
+        not callback._latest
         or (epoch + 1) % callback.frequency == 0
-        or epoch + 1 == (callback.params or {}).get("epochs")
+        or epoch + 1 == last
     )
 
 

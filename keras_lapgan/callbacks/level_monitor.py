@@ -76,10 +76,10 @@ class Trouble(NamedTuple):
 class LevelMonitor(keras.callbacks.Callback):
     """Watches each trained level, and says when one goes wrong.
 
-    After the first epoch, each `frequency` epochs and the last, every level
-    draws bands with its current generator given the conditions of held-out
-    pictures. Entries of `logs`, at every epoch the last ones taken, so that
-    callbacks after this one see them:
+    After the first epoch, each `frequency` epochs, the last, and each whose
+    losses are not finite, every level draws bands with its current generator
+    given the conditions of held-out pictures. Entries of `logs`, at every
+    epoch the last ones taken, so that callbacks after this one see them:
 
     - `diversity_<k>`: mean distance between the drawn bands, as a share of
       that between the real ones;
@@ -116,8 +116,9 @@ class LevelMonitor(keras.callbacks.Callback):
         action: str. What is done beside telling: `"warn"`, nothing; `"stop"`
             ends training after the epoch; `"restore"` puts the level (both
             networks, average, and what the optimizers keep of them) back to
-            its last healthy check, up to three times, then ends training. The
-            other levels go on as they are. Defaults to `"warn"`.
+            its last healthy check, or to what a trained model was when `fit`
+            began, up to three times, then ends training. The other levels go
+            on as they are. Defaults to `"warn"`.
         warm_up: int. Steps of the model before collapse and saturation are
             judged: fresh networks look like that. A level that has not come
             to life, and noise, get ten times as many. Defaults to 100.
@@ -173,43 +174,64 @@ class LevelMonitor(keras.callbacks.Callback):
         self.troubles = []
         #: str or None. Why training was ended.
         self.stopped = None
+        #: bool. Whether it was ended with a level left as it was found.
+        self.condemned = False
+        self._owner = None
+        self._forget()
+
+    def _forget(self):
         self._alive = set()
         self._told = set()
         self._history = {}
         self._latest = {}
         self._healthy = {}
         self._restores = {}
-        self._held_out = None
 
     def on_train_begin(self, logs=None):
         check_model(self)
-        if self._held_out is None:
-            self._held_out = held_out_bands(
-                self.model, self.images, self.labels, self.count
-            )
         trained = self.model.trained_levels()
+        if self._owner is not self.model:
+            self._begin(trained)
         self._draws = _Draws(trained)
         # Not what an earlier `fit` of other levels left.
         ends = tuple(f"_{level.index}" for level in trained)
         self._latest = {
             name: x for name, x in self._latest.items() if name.endswith(ends)
         }
-        self._first = True
+
+    def _begin(self, trained):
+        """Makes itself ready for a model, whatever it watched before."""
+        self._forget()
+        self._held_out = held_out_bands(
+            self.model, self.images, self.labels, self.count
+        )
+        self._owner = self.model
+        optimizer = self.model.optimizer
+        if optimizer.built and int(optimizer.iterations):
+            # A run that goes on: what it saved was put back before, if it
+            # had to be.
+            for level in trained:
+                self._remember(level, None, {})
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
-        if is_due(self, epoch):
+        levels = self.model.trained_levels()
+        is_finite = all(
+            math.isfinite(x)
+            for level in levels
+            for x in _entries(level.index, logs).values()
+        )
+        if is_due(self, epoch) or not is_finite:
             figures = self._figures()
             ends = [
                 self._check(level, epoch + 1, logs, figures[level.index])
-                for level in self.model.trained_levels()
+                for level in levels
             ]
             ends = [end for end in ends if end]
             if ends:
                 self.stopped = f"epoch {epoch + 1}: {'; '.join(ends)}"
                 self.report(f"{self.stopped}. Training ends here.")
                 self.model.stop_training = True
-        self._first = False
         logs.update(self._latest)
 
     def _print(self, message):
@@ -244,7 +266,8 @@ class LevelMonitor(keras.callbacks.Callback):
         what = f"{self._name(level)} {' and '.join(serious)}"
         if self.action == "restore":
             return self._restore(level, epoch, logs, what)
-        return what if self.action == "stop" else None
+        self.condemned = self.action == "stop"
+        return what if self.condemned else None
 
     def _tell(self, epoch, level, kind, text):
         message = f"epoch {epoch}: {self._name(level)} {kind}: {text}"
@@ -368,9 +391,11 @@ class LevelMonitor(keras.callbacks.Callback):
         """Puts a level back; why training should end, or None."""
         k = level.index
         if k not in self._healthy:
+            self.condemned = True
             return f"{what}, and no check of it was healthy"
         count = self._restores.get(k, 0)
         healthy, state, entries = self._healthy[k]
+        then = f"epoch {healthy}" if healthy else "where training began"
         state.put_back()
         self._told -= {(k, kind) for kind in (COLLAPSES, SATURATES, DIVERGES)}
         # The level is what it was then, and has the finite figures of then.
@@ -383,12 +408,12 @@ class LevelMonitor(keras.callbacks.Callback):
         if count == MOST_RESTORES:
             return (
                 f"{what} after it was put back {count} times; it has the "
-                f"weights of epoch {healthy}"
+                f"weights of {then}"
             )
         self._restores[k] = count + 1
         self.report(
-            f"epoch {epoch}: {self._name(level)} is put back to epoch "
-            f"{healthy} ({count + 1} of at most {MOST_RESTORES} times)."
+            f"epoch {epoch}: {self._name(level)} is put back to {then} "
+            f"({count + 1} of at most {MOST_RESTORES} times)."
         )
         return None
 

@@ -37,6 +37,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         metadata: dict for `metadata.json`. Defaults to None.
         skipped: int. Steps of the first epoch that a resumed run has behind
             it. The line of `log.csv` is of the others. Defaults to 0.
+        unless: callable or None. Called after each epoch; if what it returns
+            is true, the epoch gets its line in `log.csv`, but what was saved
+            before stays. Defaults to None.
 
     Raises:
         SaveError: an OSError; nothing was overwritten with less.
@@ -54,12 +57,15 @@ class RunCheckpoint(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, folder, steps_per_epoch, metadata=None, skipped=0):
+    def __init__(
+        self, folder, steps_per_epoch, metadata=None, skipped=0, unless=None
+    ):
         super().__init__()
         self.folder = Path(folder)
         self.steps_per_epoch = steps_per_epoch
         self.metadata = metadata or {}
         self.skipped = skipped
+        self.unless = unless
         #: The signal that asked training to end, or None.
         self.signal = None
         #: Whether all steps done so far are saved.
@@ -104,8 +110,14 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.skipped = 0
-        self._check_finite(epoch + 1, logs or {})
-        self._save(epoch + 1, 0, logs or {})
+        logs = logs or {}
+        if self.unless is not None and self.unless():
+            with save_errors(self.folder):
+                self._check_room()
+                append_log(self.folder, epoch + 1, logs)
+            return
+        self._check_finite(epoch + 1, logs)
+        self._save(epoch + 1, 0, logs)
 
     def _stop_if_asked(self):
         if self.signal is not None and self.saved:

@@ -1,5 +1,5 @@
 import contextlib
-import re
+import json
 import shlex
 import signal
 import sys
@@ -35,12 +35,13 @@ FILES = (
     "log.csv",
     "metadata.json",
     "model.weights.h5",
+    "options.json",
     "samples",
     "tensorboard",
 )
-#: Options that leave a folder of their name in the run's; a resumed run goes
-#: on with what it finds.
-KEPT = ("best_levels", "tensorboard")
+#: Options that a run may go on without, or with, and how it remembers them.
+KEPT = ("monitor", "best_levels", "tensorboard")
+OPTIONS = "options.json"
 #: Pictures that the callbacks hold samples against.
 HELD_OUT = 64
 
@@ -164,9 +165,6 @@ def command(ctx, preset, output, overwrite, resume, **settings):
         }
         run = _read_run(preset, output)
         settings = _resumed_settings(run, settings, given)
-        settings |= {
-            name: (output / name).is_dir() for name in KEPT if name not in given
-        }
         for name in ("data", "split"):
             if settings[name] != run.get(name):
                 click.echo(
@@ -259,11 +257,21 @@ def _read_run(preset, output):
     _, epochs, steps = latest_checkpoint(output)
     return {
         **metadata,
+        **_read_options(output),
+        "has_best_levels": (output / "best_levels").is_dir(),
         "epochs": epochs,
         "steps": steps,
         "behind": (metadata.get("epochs"), metadata.get("steps"))
         != (epochs, steps),
     }
+
+
+def _read_options(output):
+    try:
+        found = json.loads((output / OPTIONS).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return {name: found[name] for name in KEPT if name in found}
 
 
 def _resumed_settings(metadata, settings, given):
@@ -283,7 +291,11 @@ def _resumed_settings(metadata, settings, given):
                 f"run from this one. Received: {value!r}"
             )
     done = metadata["epochs"]
-    if done >= settings["epochs"] and not metadata["behind"]:
+    # Levels may still have to get their best weights back.
+    left = metadata["behind"] or (
+        settings["best_levels"] and metadata["has_best_levels"]
+    )
+    if done >= settings["epochs"] and not left:
         raise options.Mistake(
             f"This run has done {done} epochs already; ask for more with "
             f"--epochs. Received: --epochs {settings['epochs']}"
@@ -312,6 +324,7 @@ def _train(preset, output, resume, behind, metadata, settings):
     from keras_lapgan.presets.preset_folder import serialized
     from keras_lapgan.presets.registry import is_published
     from keras_lapgan.utils.checkpoints import latest_checkpoint
+    from keras_lapgan.utils.files import write_file
 
     done_epochs = done_steps = 0
     if resume:
@@ -352,9 +365,8 @@ def _train(preset, output, resume, behind, metadata, settings):
     if not resume and output.exists():
         _clear(output)
     output.mkdir(parents=True, exist_ok=True)
-    if best:
-        # What a resumed run knows the option by, from the first step on.
-        (output / "best_levels").mkdir(exist_ok=True)
+    kept = json.dumps({name: settings[name] for name in KEPT}) + "\n"
+    write_file(output / OPTIONS, lambda path: path.write_text(kept))
     with open(output / "command.txt", "a") as file:
         file.write(shlex.join(["keras-lapgan", *sys.argv[1:]]) + "\n")
 
@@ -365,7 +377,11 @@ def _train(preset, output, resume, behind, metadata, settings):
             save_preset(model, output, {**metadata, **done})
     epochs, steps = settings["epochs"], len(batches)
     checkpoint = callbacks.RunCheckpoint(
-        output, steps, metadata, skipped=done_steps
+        output,
+        steps,
+        metadata,
+        skipped=done_steps,
+        unless=lambda: any(x.condemned for x in monitor),
     )
     progress = callbacks.TrainingProgress(
         epochs * steps, steps, done=done_epochs * steps + done_steps
@@ -393,19 +409,18 @@ def _train(preset, output, resume, behind, metadata, settings):
             done_epochs += 1
         if done_epochs < epochs and not any(x.stopped for x in monitor):
             fit(done_epochs, epochs, 0)
-        _, epochs, _ = latest_checkpoint(output)
-        for chosen in best:
+        found = latest_checkpoint(output)
+        for chosen in best if found else []:
+            chosen.set_model(model)
             chosen.put_back()
-            done = {"epochs": epochs, "steps": 0}
+            done = dict(zip(("epochs", "steps"), found[1:], strict=True))
             with save_errors(output):
                 save_preset(model, output, {**metadata, **done})
     except KeyboardInterrupt:
         progress.close()
-        is_default = settings["monitor"] == "warn"
         go_on = shlex.join(
             ["keras-lapgan", "train", preset]
             + ["--output", str(output), "--resume"]
-            + (["--monitor", settings["monitor"]] * (not is_default))
         )
         if checkpoint.saved:
             message = f"the run is saved. Go on with: {go_on}"
@@ -429,9 +444,21 @@ def _train(preset, output, resume, behind, metadata, settings):
         checkpoint.close()
         if not resume:
             _remove_if_unsaved(output)
+    if not found:
+        raise click.ClickException(
+            f"Training was stopped at {monitor[0].stopped}. Nothing was saved "
+            "before."
+        )
     for k, (value, epoch) in sorted((best[0].best if best else {}).items()):
         click.echo(f"level {k} is of epoch {epoch}: nearest draw {value:.4g}")
-    click.echo(f"{epochs} epochs: {output}")
+    _, done_epochs, done_steps = found
+    steps_too = f" and {done_steps} steps" * bool(done_steps)
+    if any(x.stopped for x in monitor):
+        raise click.ClickException(
+            f"Training was stopped at {monitor[0].stopped}. The weights of "
+            f"{done_epochs} of {epochs} epochs{steps_too} are kept: {output}"
+        )
+    click.echo(f"{done_epochs} epochs: {output}")
     # A published name would be another model.
     shown = f"./{output}" if is_published(str(output)) else str(output)
     draw = shlex.join(["keras-lapgan", "sample", shown])
@@ -560,6 +587,7 @@ def _watchers(model, source, settings, output, datasets):
                     folder=output / "best_levels",
                     # There may be two `fit`.
                     restore=False,
+                    last=settings["epochs"],
                 )
             )
     if settings["tensorboard"]:
@@ -576,23 +604,19 @@ def _watchers(model, source, settings, output, datasets):
 
 def _held_out(model, source, settings, datasets):
     """Some pictures of another split, or else of those trained on."""
-    used = re.findall(r"\w+", settings["split"] or "train")
-    for split in ("validation", "val", "test"):
-        if split in used:
-            continue
-        try:
-            found = datasets.load_images(
-                settings["data"],
-                f"{split}[:{4 * HELD_OUT}]",
-                size=source.image_shape[0],
-                resize=settings["resize"],
-                labels=bool(model.num_classes),
-            )
-        except datasets.DataError:
-            continue
-        if found.num_classes == model.num_classes or not model.num_classes:
-            source = found
-            break
+    from keras_lapgan.datasets.held_out import load_held_out
+
+    found, _ = load_held_out(
+        settings["data"],
+        settings["split"],
+        ("validation", "val", "test"),
+        4 * HELD_OUT,
+        size=source.image_shape[0],
+        resize=settings["resize"],
+        labels=bool(model.num_classes),
+    )
+    if found and found.num_classes == model.num_classes:
+        source = found
     else:
         click.echo(
             f"{settings['data']} has no other split for validation or test: "

@@ -5,11 +5,10 @@ import numpy as np
 from keras_lapgan.datasets import DataError
 from keras_lapgan.datasets import ImageSource
 from keras_lapgan.datasets import load_images
+from keras_lapgan.datasets.held_out import load_held_out
 from keras_lapgan.metrics.checks import check_images
 
 CROPS = ("corners", "random", "center", "none")
-#: Where held-out pictures are looked for.
-_HELDOUT = ("test", "validation", "val")
 #: Most pictures among which copies are looked for.
 _MOST_SEARCHED = 50_000
 #: Unseen pictures that tell how near strangers are.
@@ -130,23 +129,9 @@ class RealPictures:
         Returns:
             A `RealPictures`.
         """
-
-        def load(split):
-            return load_images(
-                data, split, source_size, resize=resize, progress=progress
-            )
-
-        def try_load(names):
-            for name in names:
-                try:
-                    return load(name), name
-                except DataError:
-                    continue
-            return None, None
-
+        options = {"size": source_size, "resize": resize, "progress": progress}
         split = split or "train"
-        base = split.partition("[")[0]
-        source = load(split)
+        source = load_images(data, split, **options)
         if heldout == split:
             raise DataError(
                 "The held-out split must be another one than the split that "
@@ -154,14 +139,12 @@ class RealPictures:
             )
         if heldout is not None:
             try:
-                found = load(heldout)
+                found = load_images(data, heldout, **options)
             except DataError as error:
                 raise DataError(f"The held-out split: {error}") from error
         else:
-            found, heldout = try_load(n for n in _HELDOUT if n != base)
-        training, trained = None, split
-        if base != "train":
-            training, trained = try_load(["train"])
+            found, heldout = load_held_out(data, split, **options)
+        training, trained = load_held_out(data, split, ("train",), **options)
         pictures = cls(source, found, training=training, **kwargs)
         pictures.protocol = {
             "data": str(data),

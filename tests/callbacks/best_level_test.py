@@ -173,14 +173,13 @@ def test_a_resumed_run_knows_its_best(tiny, tmp_path):
         "best_level_1.weights.h5",
         "best_levels.json",
     ]
-    assert json.loads((folder / "best_levels.json").read_text()) == {
-        "monitor": "figure_{level}",
-        "mode": "max",
-        "levels": {
-            "0": {"value": 2.0, "epoch": 1},
-            "1": {"value": 2.0, "epoch": 2},
-        },
+    content = json.loads((folder / "best_levels.json").read_text())
+    assert content["protocol"]["monitor"] == "figure_{level}"
+    assert content["levels"] == {
+        "0": {"value": 2.0, "epoch": 1},
+        "1": {"value": 2.0, "epoch": 2},
     }
+    assert content["latest"] == {"0": 1.0, "1": 2.0}
     other = compiled(tiny)
     again = Entry((0, 0), (0, 0), (1, 3))
     best = choose(folder=folder)
@@ -198,7 +197,86 @@ def test_another_figure_s_best_is_not_compared(tiny, tmp_path):
     fit(model, images, best, epochs=1)
     assert best.best[0].value != 2.0
     content = json.loads((tmp_path / "best_levels.json").read_text())
-    assert content["monitor"] == "nearest_draw"
+    assert content["protocol"]["monitor"] == "nearest_draw"
+
+
+def test_another_model_s_best_is_not_its_own(tiny):
+    images = tiny.images(16)
+    best = choose()
+    first, second = compiled(tiny), compiled(tiny)
+    fit(first, images, Entry((5, 5)), best, epochs=1)
+    fit(second, images, Entry((1, 2)), best, epochs=1)
+    assert best.best == {0: Best(1.0, 1), 1: Best(2.0, 1)}
+
+
+def test_other_pictures_make_another_figure(tiny, tmp_path):
+    images = tiny.images(16)
+    model = compiled(tiny)
+    held_out = tiny.images(4, seed=1)
+    for given in (held_out, 255 - held_out):
+        best = BestLevel(given, count=4, draws=2, folder=tmp_path)
+        fit(model, images, best, epochs=1)
+        figures = held_out_bands(model, given, None, 4)
+        assert best.best[1].value == pytest.approx(
+            nearest_draw(model.level(1), figures[1], 2), rel=1e-5
+        )
+
+
+def test_the_best_of_a_folder_is_put_back_without_a_fit(tiny, tmp_path):
+    images = tiny.images(16)
+    model = compiled(tiny)
+    entry = Entry((3, 3), (1, 4))
+    fit(model, images, entry, choose(folder=tmp_path), epochs=2)
+    other = compiled(tiny)
+    best = choose(folder=tmp_path)
+    best.set_model(other)
+    best.put_back()
+    assert tiny.same(other.level(0).get_weights(), entry.weights[0][0])
+    assert tiny.same(other.level(1).get_weights(), entry.weights[1][1])
+
+
+def test_a_resumed_run_looks_when_an_uninterrupted_one_does(tiny, tmp_path):
+    images = tiny.images(16)
+
+    def run(*spans, folder=None):
+        model = compiled(tiny)
+        found = []
+        for first, last in spans:
+            # What a process that was killed knew is gone.
+            best = BestLevel(
+                images, frequency=4, count=4, draws=2, folder=folder, last=6
+            )
+            history = fit(model, images, best, initial_epoch=first, epochs=last)
+            found += history["nearest_draw_0"]
+        return found
+
+    found = run((0, 2), (2, 5), (5, 6), folder=tmp_path)
+    a, b, c, d, e, f = found
+    assert a == b == c != d == e != f
+
+
+def test_an_entry_of_a_test_comes_with_some_epochs(tiny):
+    images = tiny.images(16)
+    model = compiled(tiny)
+    best = BestLevel(
+        None, monitor="val_g_loss_{level}", mode="min", frequency=1
+    )
+    history = fit(
+        model,
+        images,
+        best,
+        validation_data=images,
+        validation_freq=2,
+        epochs=5,
+    )
+    for k in (0, 1):
+        values = history[f"val_g_loss_{k}"]
+        assert len(values) == 2
+        assert best.best[k].value == min(values)
+        assert best.best[k].epoch == 2 * values.index(min(values)) + 2
+    best = BestLevel(None, monitor="val_g_loss_{level}", mode="min")
+    with pytest.warns(UserWarning, match="chose nothing: no epoch's log had"):
+        fit(model, images, best, epochs=1)
 
 
 def test_a_save_that_fails_half_way_keeps_the_best_before(

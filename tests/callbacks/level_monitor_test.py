@@ -374,6 +374,49 @@ def test_restore_of_a_level_that_is_not_finite(tiny, lively):
     assert all(np.isfinite(w).all() for w in tiny.arrays(model))
 
 
+def test_between_checks_losses_that_are_not_finite_are_seen(tiny, lively):
+    images = tiny.images(32)
+    model = lively()
+    model.compile(adam(1e-4), adam(1e-4), **tiny.compiled)
+
+    def spoil(model):
+        bias = model.level(0).generator.get_layer("output").bias
+        bias.assign(np.full(bias.shape, np.nan))
+
+    monitor, told = watch(images, action="restore", frequency=10)
+    history = fit(model, images, monitor, Then(2, spoil), epochs=4)
+    assert kinds(monitor) == [(0, DIVERGES)]
+    assert "level 0 (8x8) is put back to epoch 1 (1 of" in told[-1]
+    assert np.isfinite([v for vs in history.values() for v in vs]).all()
+
+
+def test_a_run_that_goes_on_is_put_back_to_where_it_began(tiny, lively):
+    images = tiny.images(32)
+    model = lively()
+    model.compile(adam(1e-4), adam(1e-4), **tiny.compiled)
+    fit(model, images, epochs=2)
+    before = tiny.arrays(model.level(0))
+
+    def spoil(model):
+        bias = model.level(0).generator.get_layer("output").bias
+        bias.assign(np.full(bias.shape, np.nan))
+
+    monitor, told = watch(images, action="restore")
+    fit(model, images, Then(1, spoil), monitor, epochs=1)
+    assert "level 0 (8x8) is put back to where training began" in told[-1]
+    assert tiny.same(tiny.arrays(model.level(0)), before)
+
+
+def test_another_model_is_watched_afresh(tiny, lively):
+    monitor, _ = watch(tiny.images(32), action="restore")
+    for sizes in ((8, 4), (8,)):
+        model = lively(sizes=sizes)
+        model.compile(adam(1e-4), adam(1e-4), **tiny.compiled)
+        history = fit(model, tiny.images(32), monitor, epochs=1)
+        assert ("diversity_1" in history) == (len(sizes) == 2)
+        assert list(monitor._healthy) == list(range(len(sizes)))
+
+
 def test_restore_gives_up(tiny, lively):
     model = lively(sizes=(4,))
     model.compile(SGD(0.0), SGD(0.0), **tiny.compiled)

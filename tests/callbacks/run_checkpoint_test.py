@@ -291,6 +291,25 @@ def test_diverged_training_overwrites_nothing(
     assert files() == before
 
 
+def test_an_epoch_that_is_not_kept(tmp_path, make_model, images):
+    condemned = []
+    checkpoint = RunCheckpoint(tmp_path, 2, unless=lambda: condemned)
+    model = make_model()
+    model.fit(images, batch_size=8, callbacks=[checkpoint], verbose=0)
+    before = latest_checkpoint(tmp_path)[0].read_bytes()
+    condemned.append("yes")
+    model.fit(
+        *(images, None, 8, 2),
+        initial_epoch=1,
+        callbacks=[checkpoint],
+        verbose=0,
+    )
+    path, *done = latest_checkpoint(tmp_path)
+    assert done == [1, 0] and path.read_bytes() == before
+    assert preset_folder.read_metadata(tmp_path)["epochs"] == 1
+    assert [row["epoch"] for row in read_log(tmp_path)] == ["1", "2"]
+
+
 def test_an_epoch_that_lacks_a_column_leaves_it_to_others(tmp_path):
     append_log(tmp_path, 1, {"d_loss": 1.0, "diversity_0": 0.5})
     append_log(tmp_path, 2, {"d_loss": 2.0})

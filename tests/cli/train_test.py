@@ -55,6 +55,7 @@ def test_leaves_a_run_folder(run, preset, tmp_path):
         "log.csv",
         "metadata.json",
         "model.weights.h5",
+        "options.json",
         "samples",
     ]
     assert (folder / "command.txt").read_text() == (
@@ -377,15 +378,17 @@ def test_the_monitor_is_on_unless_it_is_off(run, preset):
         np.testing.assert_array_equal(a, b)
 
 
+BEGIN = callbacks.RunCheckpoint.on_epoch_begin
+
+
 def spoil(monkeypatch, epoch):
     """Makes the finest level draw far too much from an epoch (from 0) on."""
-    begin = callbacks.RunCheckpoint.on_epoch_begin
 
     def on_epoch_begin(self, now, logs=None):
         if now >= epoch:
             kernel = self.model.level(0).generator.get_layer("output").kernel
             kernel.assign(np.full(kernel.shape, 1e3))
-        begin(self, now, logs)
+        BEGIN(self, now, logs)
 
     monkeypatch.setattr(
         callbacks.RunCheckpoint, "on_epoch_begin", on_epoch_begin
@@ -398,11 +401,35 @@ def test_a_run_that_the_monitor_stops(run, preset, monkeypatch):
         *("train", preset, *SHORT, "--epochs", 5, "--output", "a"),
         *("--monitor", "stop"),
     )
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     assert "epoch 2: level 0 (16x16) diverges: its bands" in result.stderr
-    assert "diverges. Training ends here." in result.stderr
-    assert "2 epochs: a" in result.stdout
-    assert run_checkpoint.latest_checkpoint("a")[1:] == (2, 0)
+    assert (
+        "Error: Training was stopped at epoch 2: level 0 (16x16) diverges. "
+        "The weights of 1 of 5 epochs are kept: a"
+    ) in result.stderr
+    assert run_checkpoint.latest_checkpoint("a")[1:] == (1, 0)
+    assert read_metadata("a")["epochs"] == 1
+    assert [row["epoch"] for row in log("a")] == ["1", "2"]
+    kernels = LAPGAN.from_preset("a").level(0).generator.get_weights()
+    assert max(abs(kernel).max() for kernel in kernels) < 10
+    # What was asked of the run is asked of its continuation.
+    assert run("train", "a", "--resume").exit_code == 1
+    assert len(log("a")) == 2
+    spoil(monkeypatch, 9)
+    result = run("train", "a", "--resume", "--monitor", "off", "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("a/options.json").read_text())["monitor"] == "off"
+
+
+def test_a_run_that_the_monitor_stops_at_once(run, preset, monkeypatch):
+    spoil(monkeypatch, 0)
+    result = run(
+        *("train", preset, *SHORT, "--epochs", 5, "--output", "a"),
+        *("--monitor", "stop"),
+    )
+    assert result.exit_code == 1, result.output
+    assert "diverges. Nothing was saved before." in result.stderr
+    assert not os.path.exists("a")
 
 
 def test_a_run_that_the_monitor_restores(run, preset, monkeypatch):
@@ -444,6 +471,31 @@ def test_best_levels_are_the_run_s_and_known_to_a_resumed_one(run, preset):
     checkpoint = run_checkpoint.latest_checkpoint("a")[0]
     last = keras.saving.load_model(checkpoint).level(0).get_weights()
     assert not all(map(np.array_equal, kept, last))
+
+
+def test_best_levels_are_put_back_by_a_resume(run, preset, monkeypatch):
+    args = ("train", preset, *SHORT, "--output", "a", "--best-levels")
+    put_back = callbacks.BestLevel.put_back
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks.BestLevel, "put_back", interrupted)
+    result = run(*args, "--epochs", 2, "--monitor", "off")
+    assert result.exit_code == 130, result.output
+    monkeypatch.setattr(callbacks.BestLevel, "put_back", put_back)
+    path = Path("a/best_levels/best_levels.json")
+    levels = json.loads(path.read_text())["levels"]
+    # Of another epoch than the last.
+    LAPGAN.from_preset(preset).level(1).save_weights(
+        path.with_name("best_level_1.weights.h5")
+    )
+    result = run("train", "a", "--resume")
+    assert result.exit_code == 0, result.output
+    assert f"level 1 is of epoch {levels['1']['epoch']}: " in result.stdout
+    expected = LAPGAN.from_preset(preset).level(1).get_weights()
+    found = LAPGAN.from_preset("a").level(1).get_weights()
+    assert all(map(np.array_equal, found, expected))
 
 
 def test_tensorboard_files(run, fails, preset, monkeypatch):
