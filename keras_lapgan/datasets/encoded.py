@@ -1,4 +1,10 @@
-"""Sets of encoded pictures: decoded once if they fit, else when read."""
+"""Sets of encoded pictures: decoded once if they fit, else when read.
+
+What holds them is a store: `len(store)`, `store.load(i)`, which gives the path
+or the bytes of an image file, or raises `OSError` or `PictureError`, and
+`store.name_of(i)`, its name in messages. A store can be pickled, is read from
+many threads at once, and what `load` costs does not grow with its length.
+"""
 
 import threading
 import warnings
@@ -8,7 +14,10 @@ import numpy as np
 from keras_lapgan.datasets import pictures
 from keras_lapgan.datasets.data_error import DataError
 from keras_lapgan.datasets.image_source import ImageSource
+from keras_lapgan.datasets.parallel import BATCH_CHUNK
+from keras_lapgan.datasets.parallel import are_short
 from keras_lapgan.datasets.parallel import for_each
+from keras_lapgan.datasets.parallel import for_each_of_batch
 
 
 class EncodedPictures:
@@ -18,9 +27,7 @@ class EncodedPictures:
     good one of its class, so that a long run does not end for one bad file.
 
     Args:
-        keys: list. What names each picture in its store.
-        load: callable. `load(key)` gives the file's path or bytes.
-        name_of: callable. `name_of(key)` is the picture's name in messages.
+        store: store. Where they are.
         shape: tuple `(height, width, 3)`. Shape of all pictures.
         size: int, or None. Side to bring the pictures to.
         resize: str. `"crop"` or `"none"`.
@@ -29,13 +36,9 @@ class EncodedPictures:
         skipped: list. Gets `(name, reason)` of each broken picture.
     """
 
-    def __init__(
-        self, keys, load, name_of, shape, size, resize, labels, strict, skipped
-    ):
-        self.keys = keys
-        self.load = load
-        self.name_of = name_of
-        self.shape = (len(keys), *shape)
+    def __init__(self, store, shape, size, resize, labels, strict, skipped):
+        self.store = store
+        self.shape = (len(store), *shape)
         self.size = size
         self.resize = resize
         self.labels = labels
@@ -43,11 +46,26 @@ class EncodedPictures:
         self.skipped = skipped
         self.broken = set()
         self._warned = False
+        # Whether one thread decodes faster than several, once this is known;
+        # then batches take turns.
+        self._short = None
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+
+    def __getstate__(self):
+        with self._lock:
+            state = self.__dict__ | {"broken": set(self.broken)}
+        del state["_lock"], state["_turn"]
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
 
     def decode(self, i):
         """uint8 array of picture `i`; raises `PictureError`."""
-        image = pictures.decode_image(self.load(self.keys[i]))
+        image = pictures.decode_image(load(self.store, i))
         array = pictures.fit_image(image, self.size, self.resize)
         if array.shape != self.shape[1:]:
             height, width, _ = array.shape
@@ -60,19 +78,31 @@ class EncodedPictures:
         """The `DataError` for picture `i`."""
         return DataError(
             f"A picture cannot be used: {reason}. "
-            f"Received: {self.name_of(self.keys[i])}"
+            f"Received: {self.store.name_of(i)}"
         )
 
     def read(self, indices):
         """uint8 array of the pictures at `indices`."""
         images = np.empty((len(indices), *self.shape[1:]), np.uint8)
-        for row, i in enumerate(indices):
-            images[row] = self._decode_or_replace(int(i))
+
+        def decode(row):
+            images[row] = self._decode_or_replace(int(indices[row]))
+
+        with self._turn:
+            first = 0
+            if self._short is None and len(indices):
+                first = min(len(indices), BATCH_CHUNK)
+                self._short = are_short(decode, first)
+            if self._short:
+                for row in range(first, len(indices)):
+                    decode(row)
+                return images
+        for_each_of_batch(lambda i: decode(first + i), len(indices) - first)
         return images
 
     def _candidates(self, i):
         yield i
-        n = len(self.keys)
+        n = self.shape[0]
         for step in range(1, n):
             j = (i + step) % n
             if self.labels is None or self.labels[j] == self.labels[i]:
@@ -91,7 +121,7 @@ class EncodedPictures:
         raise self.error(i, "it is broken, and so are all that could stand in")
 
     def _record(self, i, reason):
-        name = self.name_of(self.keys[i])
+        name = self.store.name_of(i)
         with self._lock:
             if i in self.broken:
                 return
@@ -107,10 +137,16 @@ class EncodedPictures:
             )
 
 
+def load(store, i):
+    """The path or bytes of picture `i`; raises `PictureError`."""
+    try:
+        return store.load(i)
+    except OSError as error:
+        raise pictures.PictureError(pictures.reason(error)) from error
+
+
 def make_source(
-    keys,
-    load,
-    name_of,
+    store,
     *,
     name,
     labels,
@@ -120,16 +156,15 @@ def make_source(
     strict,
     cache_bytes,
     progress,
-    check_headers,
+    check_headers=False,
+    shape=None,
 ):
     """Makes an `ImageSource` of encoded pictures.
 
     Broken pictures are left out, with one warning that counts them.
 
     Args:
-        keys: list. What names each picture in its store.
-        load: callable. `load(key)` gives the file's path or bytes.
-        name_of: callable. `name_of(key)` is the picture's name in messages.
+        store: store. Where the pictures are.
         name: str. What messages call the data set.
         labels: int array, or None. Class of each picture.
         class_names: list of str, or None.
@@ -139,12 +174,17 @@ def make_source(
         cache_bytes: int. Decode all now if they take no more than this.
         progress: callable, or None. Called as `progress(done, total)`.
         check_headers: bool. Whether pictures that are not decoded now have
-            their headers looked at.
+            their headers looked at, which takes minutes for a million.
+            Defaults to `False`.
+        shape: tuple `(height, width)`, or None. The size of all pictures, if
+            the store knows it; else their headers are looked at where it
+            matters. Defaults to `None`.
 
     Returns:
         An `ImageSource`.
     """
-    if not keys:
+    count = len(store)
+    if not count:
         raise DataError(f"The data set holds no images. Received: {name}")
     skipped = []
     reasons = {}
@@ -163,21 +203,25 @@ def make_source(
 
     def make(shape):
         return EncodedPictures(
-            keys, load, name_of, shape, size, resize, labels, strict, skipped
+            store, shape, size, resize, labels, strict, skipped
         )
 
     encoded = make((size, size, 3))
     if size is None or resize == "none":
-        sizes = [None] * len(keys)
+        sizes = [shape]
+        if shape is None:
+            sizes = [None] * count
 
-        def check_size(i):
-            sizes[i] = attempt(lambda i: pictures.read_size(load(keys[i])), i)
+            def check_size(i):
+                sizes[i] = attempt(
+                    lambda i: pictures.read_size(load(store, i)), i
+                )
 
-        for_each(check_size, len(keys))
-        encoded = make(_one_size(sizes, keys, name_of, name, size))
-        check_headers = False
+            for_each(check_size, count, progress)
+            check_headers = False
+        encoded = make(_one_size(sizes, store, name, size))
     _, height, width, _ = encoded.shape
-    if len(keys) * height * width * 3 <= cache_bytes:
+    if count * height * width * 3 <= cache_bytes:
         images = np.zeros(encoded.shape, np.uint8)
 
         def decode(i):
@@ -186,41 +230,40 @@ def make_source(
                 if image is not None:
                     images[i] = image
 
-        for_each(decode, len(keys), progress)
-        index = [i for i in range(len(keys)) if i not in reasons]
+        for_each(decode, count, progress)
     else:
         if check_headers:
             for_each(
                 lambda i: attempt(
-                    lambda i: pictures.check_header(load(keys[i])), i
+                    lambda i: pictures.check_header(load(store, i)), i
                 ),
-                len(keys),
+                count,
                 progress,
             )
-        index = [i for i in range(len(keys)) if i not in reasons]
         # Broken ones stay out of what can be drawn as a replacement.
         encoded.broken.update(reasons)
         images = encoded
-    skipped.extend((name_of(keys[i]), reasons[i]) for i in sorted(reasons))
+    index = np.delete(np.arange(count), sorted(reasons))
+    skipped.extend((store.name_of(i), reasons[i]) for i in sorted(reasons))
     if skipped:
         listed = ", ".join(
             f"{skipped_name} ({reason})" for skipped_name, reason in skipped[:3]
         )
         more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-        if not index:
+        if not len(index):
             raise DataError(
                 f"The data set holds no images that can be read: {listed}"
                 f"{more}. Received: {name}"
             )
         warnings.warn(
-            f"Skipped {len(skipped)} of {len(keys)} pictures of {name}: "
+            f"Skipped {len(skipped)} of {count} pictures of {name}: "
             f"{listed}{more}.",
             stacklevel=2,
         )
     return ImageSource(images, labels, class_names, name, skipped, index)
 
 
-def _one_size(sizes, keys, name_of, name, size):
+def _one_size(sizes, store, name, size):
     """The shape that all pictures share; raises where one differs."""
     good = [i for i, found in enumerate(sizes) if found is not None]
     if not good:
@@ -231,7 +274,7 @@ def _one_size(sizes, keys, name_of, name, size):
     for i in good:
         if sizes[i] == expected:
             continue
-        found = f"{name_of(keys[i])} is {sizes[i][0]} x {sizes[i][1]}"
+        found = f"{store.name_of(i)} is {sizes[i][0]} x {sizes[i][1]}"
         if size is not None:
             raise DataError(
                 f"All pictures must be {size} x {size} where resizing is off "
@@ -240,7 +283,7 @@ def _one_size(sizes, keys, name_of, name, size):
             )
         raise DataError(
             "All pictures must have one size unless a size to bring them to "
-            f"is given. Received: {name_of(keys[first])} is {expected[0]} x "
+            f"is given. Received: {store.name_of(first)} is {expected[0]} x "
             f"{expected[1]}, {found}"
         )
     return (*expected, 3)

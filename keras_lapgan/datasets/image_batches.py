@@ -5,6 +5,7 @@ import keras
 import numpy as np
 
 from keras_lapgan.datasets.data_error import DataError
+from keras_lapgan.datasets.parallel import num_threads
 
 
 class ImageBatches(keras.utils.PyDataset):
@@ -36,9 +37,10 @@ class ImageBatches(keras.utils.PyDataset):
         shuffle: bool. Defaults to `True`.
         with_labels: bool, or None. Whether batches have labels; None gives
             them if the source has some. Defaults to `None`.
-        workers: int. Threads that prepare the batches to come, if the source
-            is not in memory; 0 prepares each when it is asked for.
-            Defaults to `2`.
+        workers: int, or None. How many batches to come are prepared at once,
+            if the source is not in memory; one more waits, ready. 0 prepares
+            each when it is asked for; None takes one a core, up to 8.
+            Defaults to `None`.
 
     Example:
 
@@ -66,12 +68,13 @@ class ImageBatches(keras.utils.PyDataset):
         seed=0,
         shuffle=True,
         with_labels=None,
-        workers=2,
+        workers=None,
     ):
         # Keras' own workers read the next epoch's batches before that epoch
         # begins, and hand left-over ones to the next run; so this class has
         # threads of its own and Keras asks for one batch after the other.
         super().__init__(workers=1)
+        workers = min(num_threads(), 8) if workers is None else workers
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("steps", 1 if steps is None else steps, 1),
@@ -115,6 +118,7 @@ class ImageBatches(keras.utils.PyDataset):
         self._pending = {}
         self._pool = None
         self._lock = threading.Lock()
+        self._permutations_lock = threading.Lock()
 
     def __len__(self):
         return self._length - self._skip
@@ -170,20 +174,21 @@ class ImageBatches(keras.utils.PyDataset):
         return np.concatenate(parts)
 
     def _permutation(self, number):
-        with self._lock:
+        # One thread draws it and the others wait: it can be large.
+        with self._permutations_lock:
             found = self._permutations.get(number)
-        if found is None:
-            bits = np.random.Philox(
-                key=np.array([self.seed % 2**64, number], np.uint64)
-            )
-            found = np.random.Generator(bits).permutation(len(self.source))
-            with self._lock:
+            if found is None:
+                bits = np.random.Philox(
+                    key=np.array([self.seed % 2**64, number], np.uint64)
+                )
+                generator = np.random.Generator(bits)
+                found = generator.permutation(len(self.source))
                 self._permutations[number] = found
                 # A batch lies in two neighbours at most.
                 for other in list(self._permutations):
                     if abs(other - number) > 1:
                         del self._permutations[other]
-        return found
+            return found
 
     def _batch(self, step):
         indices = self.indices(step)

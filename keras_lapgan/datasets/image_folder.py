@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_lapgan.datasets.data_error import DataError
 from keras_lapgan.datasets.encoded import make_source
+from keras_lapgan.datasets.names import Names
 from keras_lapgan.datasets.pictures import IMAGE_SUFFIXES
 from keras_lapgan.datasets.splits import parse_split
 
@@ -36,8 +37,8 @@ def _entries(folder):
     return sorted(folders), sorted(files)
 
 
-def _walk(folder, above=()):
-    """Yields the image files below a folder, in a fixed order."""
+def _walk(folder, prefix="", above=()):
+    """Yields the paths of the image files below a folder, in a fixed order."""
     here = os.stat(folder)
     here = (here.st_dev, here.st_ino)
     if here in above:
@@ -45,13 +46,38 @@ def _walk(folder, above=()):
         return
     folders, files = _entries(folder)
     for name in files:
-        yield os.path.join(folder, name)
+        yield prefix + name
     for name in folders:
-        yield from _walk(os.path.join(folder, name), (*above, here))
+        yield from _walk(
+            os.path.join(folder, name),
+            os.path.join(prefix, name, ""),
+            (*above, here),
+        )
 
 
-def _holds_images(folder):
-    return next(_walk(folder), None) is not None
+class FolderFiles:
+    """The store of a folder's image files; see `encoded`.
+
+    Args:
+        root: str. Path of the folder.
+        files: iterable of str. Paths from there.
+    """
+
+    def __init__(self, root, files):
+        self.root = root
+        self.files = Names(os.fsencode(file) for file in files)
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, i):
+        return os.fsdecode(self.files[i])
+
+    def load(self, i):
+        return self.name_of(i)
+
+    def name_of(self, i):
+        return os.path.join(self.root, self[i])
 
 
 def load_folder(
@@ -100,49 +126,46 @@ def load_folder(
         root = os.path.join(root, split_name)
         folders, loose = _entries(root)
 
-    own_folders = _class_folders(root)
-    if own_folders and loose:
-        warnings.warn(
-            f"Left out {len(loose)} image files beside the class folders of "
-            f"{root}: {', '.join(loose[:3])}"
-            f"{', ...' if len(loose) > 3 else ''}. Sub-folders are classes.",
-            stacklevel=3,
+    counts, numbers, class_names = {}, None, None
+    store = FolderFiles(root, _class_files(root, folders, counts))
+    if len(store):
+        if loose:
+            warnings.warn(
+                f"Left out {len(loose)} image files beside the class folders "
+                f"of {root}: {', '.join(loose[:3])}"
+                f"{', ...' if len(loose) > 3 else ''}. Sub-folders are "
+                "classes.",
+                stacklevel=3,
+            )
+        class_names = sorted({*counts, *(class_folders or ())})
+        numbers = np.repeat(
+            np.array([class_names.index(c) for c in counts], np.int32),
+            list(counts.values()),
         )
-    files, numbers, class_names = [], None, None
-    if own_folders:
-        class_names = sorted(
-            class_folders.union(own_folders) if class_folders else own_folders
-        )
-        numbers = []
-        for class_name in own_folders:
-            found = list(_walk(os.path.join(root, class_name)))
-            files.extend(found)
-            numbers.extend([class_names.index(class_name)] * len(found))
-        numbers = np.array(numbers, np.int32)
     else:
-        files = [os.path.join(root, file) for file in loose]
-    if not files:
+        store = FolderFiles(root, loose)
+    if not len(store):
         raise DataError(
             "The folder holds no images: expected files ending in "
             f"{' '.join(IMAGE_SUFFIXES)}, alone or in one folder a class. "
             f"Received: {root}"
         )
 
-    picked = slicer(len(files))
-    if len(picked) < len(files):
-        order = sorted(
-            range(len(files)),
-            key=lambda i: _path_hash(os.path.relpath(files[i], root)),
+    picked = slicer(len(store))
+    if len(picked) < len(store):
+        hashes = np.fromiter(
+            (_path_hash(store[i]) for i in range(len(store))),
+            np.uint64,
+            len(store),
         )
-        picked = sorted(order[i] for i in picked)
-        files = [files[i] for i in picked]
+        order = np.argsort(hashes, kind="stable")
+        picked = np.sort(order[picked.start : picked.stop])
+        store = FolderFiles(root, (store[i] for i in picked))
         numbers = None if numbers is None else numbers[picked]
     if not labels:
         numbers = class_names = None
     return make_source(
-        files,
-        load=lambda file: file,
-        name_of=lambda file: file,
+        store,
         name=name,
         labels=numbers,
         class_names=class_names,
@@ -151,11 +174,22 @@ def load_folder(
         strict=strict,
         cache_bytes=cache_bytes,
         progress=progress,
-        check_headers=True,
+        # Minutes for a million; one that is broken is replaced when it is
+        # read, but where it must stop a run it had better do so now.
+        check_headers=strict,
     )
 
 
+def _class_files(root, folders, counts):
+    """Yields the files in the folders; `counts` gets those of each with any."""
+    for name in folders:
+        for file in _walk(os.path.join(root, name), os.path.join(name, "")):
+            counts[name] = counts.get(name, 0) + 1
+            yield file
+
+
 def _class_folders(root):
+    """Names of the sub-folders that have an image in them."""
     return [
         name
         for name in _entries(root)[0]
@@ -163,6 +197,20 @@ def _class_folders(root):
     ]
 
 
+def _holds_images(folder):
+    with os.scandir(folder) as entries:
+        if any(
+            entry.name.lower().endswith(IMAGE_SUFFIXES)
+            and not entry.name.startswith(".")
+            and not is_folder(entry)
+            for entry in entries
+        ):
+            return True
+    return next(_walk(folder), None) is not None
+
+
 def _path_hash(path):
+    """int. The first 8 bytes of a hash of a path."""
     path = path.replace(os.sep, "/")
-    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()
+    digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big")

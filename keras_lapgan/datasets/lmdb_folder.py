@@ -1,10 +1,13 @@
 """LSUN's own format: an LMDB folder whose values are image files."""
 
+import itertools
 import os
 import threading
 
 from keras_lapgan.datasets.data_error import DataError
 from keras_lapgan.datasets.encoded import make_source
+from keras_lapgan.datasets.names import Names
+from keras_lapgan.datasets.pictures import PictureError
 from keras_lapgan.datasets.splits import parse_split
 
 try:
@@ -29,6 +32,37 @@ def _environment(folder):
                 max_readers=256,
             )
         return _environments[key]
+
+
+class LmdbPictures:
+    """The store of an LMDB folder's pictures; see `encoded`.
+
+    Args:
+        folder: str. Real path of the folder.
+        keys: iterable of bytes. The pictures' keys.
+        name: str. What messages call the data set.
+    """
+
+    def __init__(self, folder, keys, name):
+        self.folder = folder
+        self.keys = Names(keys)
+        self.name = name
+
+    def __len__(self):
+        return len(self.keys)
+
+    def load(self, i):
+        try:
+            with _environment(self.folder).begin() as transaction:
+                value = transaction.get(self.keys[i])
+        except lmdb.Error as error:
+            raise PictureError(str(error)) from error
+        if value is None:
+            raise PictureError("it is no longer there")
+        return value
+
+    def name_of(self, i):
+        return f"{self.keys[i].decode('ascii', 'replace')} in {self.name}"
 
 
 def load_lmdb(
@@ -70,23 +104,19 @@ def load_lmdb(
     _, slicer = parse_split(split, ["train"], name)
     try:
         with _environment(folder).begin() as transaction:
-            keys = [
-                bytes(key)
-                for key in transaction.cursor().iternext(values=False)
-            ]
+            picked = slicer(transaction.stat()["entries"])
+            keys = itertools.islice(
+                transaction.cursor().iternext(values=False),
+                picked.start,
+                picked.stop,
+            )
+            store = LmdbPictures(folder, keys, name)
     except lmdb.Error as error:
         raise DataError(
             f"The LMDB folder cannot be read: {error}. Received: data={name!r}"
         ) from error
-
-    def load(key):
-        with _environment(folder).begin() as transaction:
-            return transaction.get(key)
-
     return make_source(
-        [keys[i] for i in slicer(len(keys))],
-        load=load,
-        name_of=lambda key: f"{key.decode('ascii', 'replace')} in {name}",
+        store,
         name=name,
         labels=None,
         class_names=None,
@@ -95,6 +125,4 @@ def load_lmdb(
         strict=strict,
         cache_bytes=cache_bytes,
         progress=progress,
-        # A header costs a seek in a file of many gigabytes.
-        check_headers=False,
     )

@@ -4,6 +4,7 @@ import re
 
 from keras_lapgan.datasets.array_file import load_array_file
 from keras_lapgan.datasets.data_error import DataError
+from keras_lapgan.datasets.image_folder import is_folder
 from keras_lapgan.datasets.image_folder import load_folder
 from keras_lapgan.datasets.lmdb_folder import load_lmdb
 from keras_lapgan.datasets.tfds_source import load_tfds
@@ -41,7 +42,8 @@ def load_images(
     A path that exists comes before a name.
 
     Pictures that fit `cache_bytes` are decoded once, in parallel; those of
-    larger folders are decoded when they are read.
+    larger sets are decoded, in parallel, when they are read, and what reading
+    one costs does not grow with their number. Both give the same pictures.
 
     Args:
         data: str or path. What to open.
@@ -56,13 +58,16 @@ def load_images(
             antialiasing, and keeps the centre; `"none"` refuses pictures of
             another size. Defaults to `"crop"`.
         strict: bool. Whether a broken picture raises. Otherwise it is left
-            out, listed in the source's `skipped`, and a warning counts them.
-            Defaults to `False`.
+            out, or, where pictures are decoded when they are read, replaced by
+            another of its class; it is listed in the source's `skipped`, and a
+            warning counts them. Strict, the headers of a folder's files are
+            looked at now, which takes minutes for a million. Defaults to
+            `False`.
         labels: bool. Whether to read the classes. Defaults to `True`.
         cache_bytes: int. Most bytes of decoded pictures to hold in memory.
             Defaults to 2 GiB.
         progress: callable, or None. Called as `progress(done, total)` while
-            pictures are decoded. Defaults to `None`.
+            pictures, or their headers, are read. Defaults to `None`.
 
     Returns:
         A `keras_lapgan.datasets.ImageSource`.
@@ -130,20 +135,23 @@ def load_images(
         near = unknown_name(data)
         if "sample" in str(near):
             raise near
-    return load_tfds(data, labels=labels, **options)
+    return load_tfds(data, strict=strict, labels=labels, **options)
 
 
 def _load_folder(path, strict, labels, options):
     try:
         prepared = prepared_folder(path)
         if prepared is not None:
-            return load_tfds(path, folder=prepared, labels=labels, **options)
+            return load_tfds(
+                path, folder=prepared, strict=strict, labels=labels, **options
+            )
         if os.path.isfile(os.path.join(path, "data.mdb")):
             return load_lmdb(path, strict=strict, **options)
         scenes = sorted(
             entry.name
             for entry in os.scandir(path)
-            if os.path.isfile(os.path.join(entry.path, "data.mdb"))
+            if is_folder(entry)
+            and os.path.isfile(os.path.join(entry.path, "data.mdb"))
         )
         if scenes:
             raise DataError(

@@ -113,7 +113,7 @@ def decode_image(file):
         raise
     except Exception as error:
         # Pillow's decoders raise nearly every type of error for broken files.
-        raise PictureError(_reason(error)) from error
+        raise PictureError(reason(error)) from error
 
 
 def read_size(file):
@@ -137,7 +137,7 @@ def read_size(file):
     except PictureError:
         raise
     except Exception as error:
-        raise PictureError(_reason(error)) from error
+        raise PictureError(reason(error)) from error
 
 
 def check_header(file):
@@ -147,10 +147,11 @@ def check_header(file):
     except PictureError:
         raise
     except Exception as error:
-        raise PictureError(_reason(error)) from error
+        raise PictureError(reason(error)) from error
 
 
-def _reason(error):
+def reason(error):
+    """str. Why a picture cannot be used, from what reading it raised."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image, or damaged at its start"
     if isinstance(error, OSError) and error.strerror:

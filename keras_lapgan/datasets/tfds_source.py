@@ -1,10 +1,11 @@
 """TensorFlow Datasets, by name or from a prepared folder.
 
-The only part of `datasets` that imports TensorFlow, and only when called.
+Only a download runs TensorFlow, but TensorFlow Datasets wants it installed.
 """
 
 import contextlib
 import difflib
+import importlib.util
 import itertools
 import os
 import pathlib
@@ -15,15 +16,12 @@ import urllib.parse
 import urllib.request
 
 import numpy as np
-from PIL import Image
 
-from keras_lapgan.datasets import pictures
-from keras_lapgan.datasets.array_file import fit_images
 from keras_lapgan.datasets.data_error import DataError
-from keras_lapgan.datasets.image_source import ImageSource
-from keras_lapgan.datasets.parallel import for_each
+from keras_lapgan.datasets.encoded import make_source
+from keras_lapgan.datasets.record_files import open_array_records
+from keras_lapgan.datasets.record_files import open_tfrecords
 
-CHUNK = 256
 DATA_FILES = ("dataset_info.json", "features.json")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -65,11 +63,16 @@ def load_tfds(
     split="train",
     size=None,
     resize="crop",
+    strict=False,
     labels=True,
     cache_bytes=2 * 2**30,
     progress=None,
 ):
-    """Reads a data set of TensorFlow Datasets into memory.
+    """Opens a data set of TensorFlow Datasets.
+
+    Pictures come in the order of `tfds.load`. They are decoded as those of a
+    folder are, by Pillow, in memory or not: of JPEG files TensorFlow's decoder
+    makes values that differ by a few.
 
     Args:
         data: str. Name, with or without version: `"cifar10:3.0.2"`. It is
@@ -79,9 +82,9 @@ def load_tfds(
         split: str. In TFDS's own language. Defaults to `"train"`.
         size: int, or None. Defaults to `None`.
         resize: str. Defaults to `"crop"`.
+        strict: bool. Defaults to `False`.
         labels: bool. Defaults to `True`.
-        cache_bytes: int. Data beyond this, and beyond half the free memory,
-            is refused. Defaults to 2 GiB.
+        cache_bytes: int. Defaults to 2 GiB.
         progress: callable, or None. Defaults to `None`.
 
     Returns:
@@ -98,65 +101,88 @@ def load_tfds(
     builder = _builder(tfds, data, folder)
     image_key, label_key = _features(tfds, builder, data)
     try:
-        count = builder.info.splits[split].num_examples
+        instructions = builder.info.splits[split].file_instructions
     except (ValueError, KeyError, AssertionError) as error:
         raise DataError(
             f"{data} has the splits: {', '.join(builder.info.splits)}, each "
             f"also as a slice such as train[:1000] or train[:80%] ({error}). "
             f"Received: split={split!r}"
         ) from error
-    if count <= 0:
+    if not sum(instruction.take for instruction in instructions):
         raise DataError(
             f"The data set holds no images. Received: data={data!r}, "
             f"split={split!r}"
         )
-    keys = {image_key}
-    if labels and label_key is not None:
-        keys.add(label_key)
-    stream = _stream(tfds, builder, split, keys)
-    shape = builder.info.features[image_key].shape
-    images, numbers = _read(
-        stream,
-        shape,
-        count,
-        image_key,
-        label_key if labels else None,
-        size,
-        resize,
-        data,
-        cache_bytes,
-        progress,
-    )
-    class_names = None
+    if not labels:
+        label_key = None
+    file_format = builder.info.file_format.value
+    if file_format == "tfrecord":
+        store, numbers = open_tfrecords(
+            instructions,
+            image_key,
+            label_key,
+            ordered=builder.info.disable_shuffling,
+        )
+    elif file_format == "array_record":
+        store, numbers = open_array_records(
+            instructions, image_key, label_key, name=data, progress=progress
+        )
+    else:
+        raise DataError(
+            "Data sets are read from TFRecord and ArrayRecord files; prepare "
+            'this one again with file_format="array_record". Received: '
+            f"data={data!r}, of {file_format} files"
+        )
     if numbers is not None and (numbers < 0).all():
         # STL-10's unlabelled split has -1 everywhere.
         numbers = None
+    class_names = None
     if numbers is not None:
         class_names = builder.info.features[label_key].names
-    return ImageSource(images, numbers, class_names, data)
+    # An animation's has frames first.
+    shape = builder.info.features[image_key].shape[-3:-1]
+    return make_source(
+        store,
+        name=data,
+        labels=numbers,
+        class_names=class_names,
+        size=size,
+        resize=resize,
+        strict=strict,
+        cache_bytes=cache_bytes,
+        progress=progress,
+        shape=None if None in shape else shape,
+    )
 
 
 def _import_tfds(data):
-    try:
-        import tensorflow as tf
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise DataError(
-            "There is no such file or folder; to read it as a data set of "
-            "TensorFlow Datasets: pip install tensorflow tensorflow-datasets "
-            f"({error}). Without it there are `sample`, image folders and "
-            f".npz files. Received: data={data!r}"
-        ) from error
+    for module in ("tensorflow", "tensorflow_datasets"):
+        if importlib.util.find_spec(module) is None:
+            raise DataError(
+                "There is no such file or folder; to read it as a data set of "
+                "TensorFlow Datasets: pip install tensorflow "
+                f"tensorflow-datasets (there is no module {module}). Without "
+                "them there are `sample`, image folders and .npz files. "
+                f"Received: data={data!r}"
+            )
+    import tensorflow_datasets as tfds
+
+    return tfds
+
+
+def _hide_gpu():
+    """Leaves the GPU to another backend than TensorFlow."""
     keras = sys.modules.get("keras")
     if hasattr(keras, "backend"):
         backend = keras.backend.backend()
     else:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
-        # Reading needs no GPU, and TensorFlow would take all of its memory.
+        import tensorflow as tf
+
+        # Preparing needs no GPU, and TensorFlow would take all of its memory.
         with contextlib.suppress(RuntimeError):
             tf.config.set_visible_devices([], "GPU")
-    return tfds
 
 
 def _builder(tfds, data, folder):
@@ -180,6 +206,7 @@ def _builder(tfds, data, folder):
     if not builder.data_path.exists():
         try:
             _check_network(builder)
+            _hide_gpu()
             builder.download_and_prepare()
         except Exception as error:
             raise DataError(
@@ -260,147 +287,3 @@ def _features(tfds, builder, data):
     if "label" in labels:
         labels = ["label"]
     return images[0], labels[0] if len(labels) == 1 else None
-
-
-def _stream(tfds, builder, split, keys):
-    decoders = None
-    if keys != set(builder.info.features):
-        decoders = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
-    from absl import logging
-
-    level = logging.get_verbosity()
-    # TFDS warns of its own use of a deprecated attribute.
-    logging.set_verbosity(logging.ERROR)
-    try:
-        return builder.as_dataset(
-            split=split, shuffle_files=False, decoders=decoders
-        )
-    finally:
-        logging.set_verbosity(level)
-
-
-def free_memory():
-    """int, or None. Bytes that can be had without swapping."""
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
-
-
-def _check_memory(shape, data, cache_bytes):
-    needed = int(np.prod(shape, dtype=np.int64))
-    free = free_memory()
-    if needed <= max(cache_bytes, (free or 0) // 2):
-        return
-    limit = max(cache_bytes, (free or 0) // 2)
-    fits = max(1, limit * shape[0] // needed)
-    # Two leading digits: a number to type.
-    unit = 10 ** max(0, len(str(fits)) - 2)
-    fits = fits // unit * unit
-    raise DataError(
-        f"The pictures of {data} take {needed / 2**30:.1f} GiB decoded, and "
-        f"{limit / 2**30:.1f} GiB can be used. Take a part of them: "
-        f'--split "train[:{fits}]". Received: {shape[0]} pictures of '
-        f"{shape[1]} x {shape[2]}"
-    )
-
-
-def _read(
-    stream,
-    shape,
-    count,
-    image_key,
-    label_key,
-    size,
-    resize,
-    data,
-    cache_bytes,
-    progress,
-):
-    """Arrays of all images, at their final size, and of all labels."""
-    height, width, channels = shape
-    one_size = height is not None and width is not None
-    if size is not None:
-        shape = (count, size, size, 3)
-    else:
-        if not one_size:
-            first = next(iter(stream.take(1).as_numpy_iterator()))
-            height, width, _ = first[image_key].shape
-        shape = (count, height, width, 3)
-    _check_memory(shape, data, cache_bytes)
-    images = np.empty(shape, np.uint8)
-    numbers = None if label_key is None else np.empty(count, np.int32)
-
-    done = 0
-    if one_size:
-        chunks = stream.batch(CHUNK).as_numpy_iterator()
-    else:
-        chunks = _chunks(stream.as_numpy_iterator())
-    for chunk in chunks:
-        if one_size:
-            batch, classes = chunk[image_key], chunk.get(label_key)
-            batch = fit_images(pictures.to_rgb_array(batch), size, resize, data)
-        else:
-            batch = _fit_chunk(
-                [example[image_key] for example in chunk],
-                shape[1:],
-                size,
-                resize,
-                f"{data}, pictures from {done}",
-            )
-            classes = [example.get(label_key) for example in chunk]
-        images[done : done + len(batch)] = batch
-        if numbers is not None:
-            numbers[done : done + len(batch)] = classes
-        done += len(batch)
-        if progress is not None:
-            progress(done, count)
-    if done != count:
-        raise DataError(
-            f"Expected {count} pictures, as the data set's description says. "
-            f"Received: {done} in {data}"
-        )
-    return images, numbers
-
-
-def _chunks(examples):
-    chunk = []
-    for example in examples:
-        chunk.append(example)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _fit_chunk(raw, shape, size, resize, name):
-    batch = np.empty((len(raw), *shape), np.uint8)
-
-    def fit(i):
-        picture = pictures.to_rgb_array(raw[i])
-        if size is not None:
-            try:
-                picture = pictures.fit_image(
-                    Image.fromarray(picture), size, resize
-                )
-            except pictures.SizeError as error:
-                raise DataError(
-                    "All pictures must have the size asked for where resizing "
-                    f"is off: one {error}. Received: {name}"
-                ) from error
-        elif picture.shape != shape:
-            raise DataError(
-                "All pictures must have one size unless a size to bring them "
-                f"to is given: one is {picture.shape[0]} x "
-                f"{picture.shape[1]}, the first {shape[0]} x {shape[1]}. "
-                f"Received: {name} (number {i} of these)"
-            )
-        batch[i] = picture
-
-    for_each(fit, len(raw))
-    return batch

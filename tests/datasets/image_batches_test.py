@@ -1,4 +1,5 @@
 import threading
+import time
 
 import keras
 import numpy as np
@@ -174,6 +175,42 @@ def test_any_order_of_asking_gives_the_same_batch():
     expected = expected_stream(0, 22, 30, 4)
     for index in (29, 0, 1, 7, 6, 29, 2):
         assert values(batches[index]) == expected[index].tolist()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_few_batches_are_read_ahead(workers):
+    source = make_source(on_demand=True)
+    read = []
+    source.images.read = lambda rows: (
+        read.append(rows) or np.zeros((len(rows), 2, 2, 3), np.uint8)
+    )
+    batches = ImageBatches(source, 4, steps=1000, workers=workers)
+    for i in range(20):
+        batches[i]
+        deadline = time.monotonic() + 10
+        while len(read) < i + workers + 2 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        # The one asked for, one a worker, and one that waits.
+        assert len(read) == i + workers + 2
+
+
+def test_a_permutation_is_drawn_once(monkeypatch):
+    drawn = []
+    generator = np.random.Generator
+
+    class Slow(generator):
+        def permutation(self, n):
+            drawn.append(n)
+            time.sleep(0.05)
+            return super().permutation(n)
+
+    monkeypatch.setattr(np.random, "Generator", Slow)
+    batches = ImageBatches(make_source(on_demand=True), 4, workers=4)
+    for index in range(5):
+        batches[index]
+    batches._pool.shutdown()
+    # Five batches lie in the first two permutations, those ahead in the third.
+    assert len(drawn) <= 3
 
 
 def test_seeds_differ():

@@ -1,4 +1,5 @@
 import os
+import pickle
 import struct
 import warnings
 import zlib
@@ -334,16 +335,28 @@ def test_all_broken(tmp_path):
 
 
 def test_read_on_demand_replaces_within_the_class(broken):
-    with pytest.warns(UserWarning, match="Skipped 1 of 13"):
-        source = load_images(broken, size=8, cache_bytes=0)
-    assert not source.cached and len(source) == 12
-    with pytest.warns(UserWarning, match=r"replaced.*1\.PNG"):
-        images = source.read(range(12))
+    source = load_images(broken, size=8, cache_bytes=0)
+    assert not source.cached and len(source) == 13
+    with pytest.warns(UserWarning, match=r"replaced.*(1\.PNG|x\.jpg)") as seen:
+        images = source.read(range(13))
+    assert len(seen) == 1
     np.testing.assert_array_equal(images[:, 0, 0, 0] // 10, source.labels)
     assert len(source.skipped) == 2
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        np.testing.assert_array_equal(source.read(range(12)), images)
+        np.testing.assert_array_equal(source.read(range(13)), images)
+
+
+def test_opening_a_large_folder_reads_no_picture(tmp_path):
+    for i in range(300):
+        (tmp_path / f"{i:03d}.png").touch()
+    picture(7).save(tmp_path / "x.png")
+    source = load_images(tmp_path, size=8, cache_bytes=0)
+    assert len(source) == 301 and source.skipped == []
+    with pytest.raises(DataError, match=r"\.png"):
+        load_images(tmp_path, size=8, cache_bytes=0, strict=True)
+    with pytest.warns(UserWarning, match=r"replaced by another.*001\.png"):
+        assert source.read([1])[0, 0, 0, 0] == 7
 
 
 def test_read_on_demand_strict(classes):
@@ -357,7 +370,9 @@ def test_on_demand_equals_cached(classes):
     cached = load_images(classes, size=6)
     lazy = load_images(classes, size=6, cache_bytes=0)
     assert lazy.image_shape == cached.image_shape == (6, 6, 3)
-    np.testing.assert_array_equal(lazy.read([3, 1, 3]), cached.read([3, 1, 3]))
+    for source in (lazy, pickle.loads(pickle.dumps(lazy))):
+        rows = [3, 1, 3, *range(12)]
+        np.testing.assert_array_equal(source.read(rows), cached.read(rows))
 
 
 def test_huge_picture_is_refused_from_its_header(tmp_path):
