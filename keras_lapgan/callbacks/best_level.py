@@ -259,7 +259,8 @@ class BestLevel(keras.callbacks.Callback):
 
     def _protocol(self):
         """What figures must share to be compared, JSON."""
-        shapes = [[w.shape for w in x.weights] for x in self.model.levels]
+        levels = self.model.trainable_levels()
+        shapes = [[w.shape for w in level.weights] for level in levels]
         found = {
             "monitor": self.monitor,
             "mode": self.mode,

@@ -206,8 +206,7 @@ class LevelMonitor(keras.callbacks.Callback):
             self.model, self.images, self.labels, self.count
         )
         self._owner = self.model
-        optimizer = self.model.optimizer
-        if optimizer.built and int(optimizer.iterations):
+        if self.model.optimizer.built and self._steps():
             # A run that goes on: what it saved was put back before, if it
             # had to be.
             for level in trained:
@@ -233,6 +232,11 @@ class LevelMonitor(keras.callbacks.Callback):
                 self.report(f"{self.stopped}. Training ends here.")
                 self.model.stop_training = True
         logs.update(self._latest)
+
+    def _steps(self):
+        # Of several replicas there are as many counters.
+        steps = keras.ops.convert_to_numpy(self.model.optimizer.iterations)
+        return int(steps)
 
     def _print(self, message):
         # Keras' own bar leaves its line open.
@@ -291,7 +295,7 @@ class LevelMonitor(keras.callbacks.Callback):
         """What is wrong with a level, a dict from kind to words."""
         figures = {**_entries(k, logs), **drawn}
         found = {}
-        steps = int(self.model.optimizer.iterations)
+        steps = self._steps()
         bad = [n for n, x in figures.items() if not math.isfinite(x)]
         exploded = []
         for name in _NORMS:

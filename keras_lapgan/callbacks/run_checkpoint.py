@@ -10,7 +10,10 @@ from keras_lapgan.callbacks.divergence_error import DivergenceError
 from keras_lapgan.callbacks.save_error import save_errors
 from keras_lapgan.presets.preset_folder import save_preset
 from keras_lapgan.utils.checkpoints import checkpoint_path
+from keras_lapgan.utils.checkpoints import is_whole
 from keras_lapgan.utils.checkpoints import latest_checkpoint
+from keras_lapgan.utils.checkpoints import read_notes
+from keras_lapgan.utils.checkpoints import write_checkpoint
 from keras_lapgan.utils.files import check_room
 from keras_lapgan.utils.files import write_file
 
@@ -24,7 +27,8 @@ class RunCheckpoint(keras.callbacks.Callback):
     with its optimizers, then the preset files (`config.json`,
     `metadata.json`, `model.weights.h5`). Each file is replaced when the new
     one is complete, so a save that fails leaves what the one before it wrote,
-    and the checkpoint is never behind the preset files.
+    and the checkpoint is never behind the preset files. The checkpoint before
+    stays too: `latest_checkpoint` takes it where the newest is damaged.
 
     In the main thread, an interrupt (Ctrl-C or SIGTERM) lets the step under
     way finish, saves, and ends training with `KeyboardInterrupt`; a second
@@ -36,10 +40,15 @@ class RunCheckpoint(keras.callbacks.Callback):
         steps_per_epoch: int. Steps of a whole epoch.
         metadata: dict for `metadata.json`. Defaults to None.
         skipped: int. Steps of the first epoch that a resumed run has behind
-            it. The line of `log.csv` is of the others. Defaults to 0.
+            it. The losses that the folder's checkpoint of this step noted
+            count in the epoch's means. Defaults to 0.
         unless: callable or None. Called after each epoch; if what it returns
             is true, the epoch gets its line in `log.csv`, but what was saved
             before stays. Defaults to None.
+        save_steps: int or None. Save within epochs too, after so many steps,
+            so that whatever ends the process costs no more than these. A
+            save takes about 0.7 s for `lapgan_cifar10` (105 MB) and 0.6 s for
+            `lapgan_cifar10_small` (56 MB). Defaults to None.
 
     Raises:
         SaveError: an OSError; nothing was overwritten with less.
@@ -58,14 +67,26 @@ class RunCheckpoint(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder, steps_per_epoch, metadata=None, skipped=0, unless=None
+        self,
+        folder,
+        steps_per_epoch,
+        metadata=None,
+        skipped=0,
+        unless=None,
+        save_steps=None,
     ):
         super().__init__()
+        if save_steps is not None and save_steps < 1:
+            raise ValueError(
+                "`save_steps` must be at least 1, or None. "
+                f"Received: save_steps={save_steps!r}"
+            )
         self.folder = Path(folder)
         self.steps_per_epoch = steps_per_epoch
         self.metadata = metadata or {}
         self.skipped = skipped
         self.unless = unless
+        self.save_steps = save_steps
         #: The signal that asked training to end, or None.
         self.signal = None
         #: Whether all steps done so far are saved.
@@ -97,15 +118,23 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
+        self._saved_step = self.skipped
+        if self.skipped:
+            self._put_means_back()
         # An interrupt while the last epoch was saved, or its samples drawn.
         self._stop_if_asked()
 
     def on_train_batch_end(self, batch, logs=None):
         self.saved = False
         step = self.skipped + batch + 1
+        is_due = self.signal is not None or (
+            self.save_steps is not None
+            and step - self._saved_step >= self.save_steps
+        )
         # After the last step of an epoch, the epoch's end saves.
-        if self.signal is not None and step < self.steps_per_epoch:
+        if is_due and step < self.steps_per_epoch:
             self._save(self._epoch, step)
+            self._saved_step = step
             self._stop_if_asked()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -131,9 +160,13 @@ class RunCheckpoint(keras.callbacks.Callback):
                 append_log(self.folder, epoch, logs)
             path = checkpoint_path(self.folder, epoch, step)
             path.parent.mkdir(exist_ok=True)
-            write_file(path, self.model.save)
+            kept = latest_checkpoint(self.folder, before=(epoch, step))
+            write_checkpoint(
+                path, self.model, {"means": self._means()} if step else {}
+            )
+            # Those that a kill left half-written, too.
             for old in path.parent.glob("*.keras"):
-                if old != path:
+                if old != path and not (kept and old == kept[0]):
                     old.unlink()
             save_preset(
                 self.model,
@@ -141,6 +174,25 @@ class RunCheckpoint(keras.callbacks.Callback):
                 {**self.metadata, "epochs": epoch, "steps": step},
             )
         self.saved = True
+
+    def _means(self):
+        """The state of the means over the epoch so far, JSON."""
+        return {
+            metric.name: [
+                float(keras.ops.convert_to_numpy(v)) for v in metric.variables
+            ]
+            for metric in self.model.metrics
+        }
+
+    def _put_means_back(self):
+        path = checkpoint_path(self.folder, self._epoch, self.skipped)
+        if not is_whole(path):
+            return
+        means = read_notes(path).get("means", {})
+        for metric in self.model.metrics:
+            values = means.get(metric.name, [])
+            for variable, value in zip(metric.variables, values, strict=False):
+                variable.assign(value)
 
     def _check_finite(self, epoch, logs):
         for name, value in logs.items():

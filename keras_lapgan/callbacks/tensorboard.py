@@ -4,6 +4,8 @@ import re
 import keras
 
 from keras_lapgan.callbacks.best_level import check_model
+from keras_lapgan.callbacks.sample_grid import check_images_given
+from keras_lapgan.callbacks.sample_grid import draw_stages
 from keras_lapgan.utils.image_grid import image_grid
 
 _OF_LEVEL = re.compile(r"(.+)_(\d+)")
@@ -25,6 +27,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         count: int. Pictures a grid; of a class-conditional model, what fills
             whole rows of a column a class. Defaults to 64.
         seed: int. Of the pictures. Defaults to 0.
+        images: see `SampleGrid`. Defaults to None.
         **kwargs: those of `keras.callbacks.TensorBoard`. `write_graph` is
             False unless given: the graph of a step is large.
 
@@ -43,7 +46,13 @@ class TensorBoard(keras.callbacks.TensorBoard):
     """
 
     def __init__(
-        self, log_dir="logs", image_frequency=5, count=64, seed=0, **kwargs
+        self,
+        log_dir="logs",
+        image_frequency=5,
+        count=64,
+        seed=0,
+        images=None,
+        **kwargs,
     ):
         _check_installed()
         for name, value, least in (
@@ -60,9 +69,12 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self.image_frequency = image_frequency
         self.count = count
         self.seed = seed
+        self.images = images
 
     def on_train_begin(self, logs=None):
         check_model(self)
+        if self.image_frequency:
+            check_images_given(self)
         super().on_train_begin(logs)
         self._first = True
 
@@ -98,13 +110,11 @@ class TensorBoard(keras.callbacks.TensorBoard):
             writer.flush()
 
     def _draw(self, epoch):
-        count, columns = self.count, None
-        if self.model.num_classes:
-            columns = min(self.model.num_classes, count)
-            count -= count % columns
-        stages = self.model.generate(count, seed=self.seed, return_pyramid=True)
+        stages, columns = draw_stages(
+            self.model, self.count, self.seed, images=self.images
+        )
         with self._train_writer.as_default():
-            for k, stage in enumerate(stages):
+            for k, stage in stages.items():
                 self.summary.image(
                     f"samples/stage_{k}",
                     image_grid(stage, columns)[None],

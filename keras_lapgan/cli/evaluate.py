@@ -173,6 +173,7 @@ def command(
         if path is None:
             progress("loading the model")
             model = LAPGAN.from_preset(what, revision=revision)
+            model.check_present()
             progress(f"reading {data}")
             real = RealPictures.for_model(
                 model, **opened, crop=crop, stretch=bool(stretch)

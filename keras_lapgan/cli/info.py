@@ -76,6 +76,8 @@ def _lines(source, config, metadata):
     if first.get("num_classes"):
         names = model.get("class_names") or []
         yield "classes", f"{first['num_classes']}: {', '.join(names)}"
+    if "present" in model:
+        yield "levels", f"{', '.join(map(str, model['present']))} alone"
     yield "pixels", _pixels(model)
     yield from _recipe(config.get("compile_config") or {})
     trained = [

@@ -17,6 +17,7 @@ class _Group(click.Group):
     """
 
     names = (
+        "assemble",
         "evaluate",
         "export",
         "info",

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import os
+import shlex
 import shutil
 
 import click
@@ -83,6 +84,15 @@ def new_output(path):
         ) from error
     finally:
         remove(temporary)
+
+
+def sample_command(folder):
+    """The command that draws from a preset's folder."""
+    from keras_lapgan.presets.registry import is_published
+
+    # A published name would be another model.
+    shown = f"./{folder}" if is_published(str(folder)) else str(folder)
+    return shlex.join(["keras-lapgan", "sample", shown])
 
 
 def remove(path):

@@ -29,7 +29,6 @@ FILES = (
     "README.md",
     "best_levels",
     "checkpoint",
-    "command.txt",
     "config.json",
     "curves.png",
     "log.csv",
@@ -38,9 +37,11 @@ FILES = (
     "options.json",
     "samples",
     "tensorboard",
+    # The last: by it a folder is known as a run's, however it was left.
+    "command.txt",
 )
 #: Options that a run may go on without, or with, and how it remembers them.
-KEPT = ("monitor", "best_levels", "tensorboard")
+KEPT = ("monitor", "best_levels", "tensorboard", "save_steps")
 OPTIONS = "options.json"
 #: Pictures that the callbacks hold samples against.
 HELD_OUT = 64
@@ -86,7 +87,8 @@ def _levels(ctx, param, value):
 @click.option(
     "--levels",
     callback=_levels,
-    help="Train only these, 0 the finest: 0,2.  [default: all]",
+    help="Build and train only these, 0 the finest: 0,2; `assemble` joins "
+    "them.  [default: all]",
 )
 @options.seed(0, "Same seed, same run.")
 @click.option(
@@ -126,6 +128,12 @@ def _levels(ctx, param, value):
     "--tensorboard/--no-tensorboard",
     default=False,
     help="Write losses and samples for TensorBoard into the run's folder.",
+)
+@click.option(
+    "--save-steps",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Save within epochs too, every N steps.  [default: after each epoch]",
 )
 @click.option(
     "--output",
@@ -232,7 +240,8 @@ def _home_settings(source, settings):
 def _read_run(preset, output):
     """The metadata of the run to resume, with what its checkpoint has done.
 
-    Of the two the checkpoint is newer where saving the preset files failed.
+    It is `behind` where what follows a checkpoint, the preset files and the
+    epoch's samples, is of another one or was not finished.
     """
     from keras_lapgan.presets.preset_folder import read_metadata
     from keras_lapgan.utils.checkpoints import latest_checkpoint
@@ -254,16 +263,33 @@ def _read_run(preset, output):
             f"--resume: the run at {str(output)!r} is of {begun!r}. "
             f"Received: {preset!r}"
         )
-    _, epochs, steps = latest_checkpoint(output)
+    found = latest_checkpoint(output)
+    if not found:
+        raise click.ClickException(
+            f"--resume: the checkpoints of {str(output)!r} are damaged. Start "
+            "a new run from it, with another --output."
+        )
+    _, *done = found
+    epochs, steps = done
+    is_saved = [metadata.get("epochs"), metadata.get("steps")] == done
     return {
         **metadata,
         **_read_options(output),
         "has_best_levels": (output / "best_levels").is_dir(),
         "epochs": epochs,
         "steps": steps,
-        "behind": (metadata.get("epochs"), metadata.get("steps"))
-        != (epochs, steps),
+        "behind": not is_saved or not (steps or _is_drawn(output, epochs)),
     }
+
+
+def _is_drawn(output, epochs):
+    """Whether a run has its samples after so many epochs."""
+    from keras_lapgan.presets.preset_folder import read_config
+
+    config = read_config(output)["config"]
+    # The coarsest level's come last.
+    k = max(config.get("present", range(len(config["levels"]))))
+    return (output / "samples" / f"epoch_{epochs:04d}_stage_{k}.png").is_file()
 
 
 def _read_options(output):
@@ -322,8 +348,7 @@ def _train(preset, output, resume, behind, metadata, settings):
     from keras_lapgan.presets.preset_folder import read_notice
     from keras_lapgan.presets.preset_folder import save_preset
     from keras_lapgan.presets.preset_folder import serialized
-    from keras_lapgan.presets.registry import is_published
-    from keras_lapgan.utils.checkpoints import latest_checkpoint
+    from keras_lapgan.utils.checkpoints import list_checkpoints
     from keras_lapgan.utils.files import write_file
 
     done_epochs = done_steps = 0
@@ -356,7 +381,13 @@ def _train(preset, output, resume, behind, metadata, settings):
             datasets.ImageBatches(source, min(100, len(source)), seed=seed)
         )
 
-    monitor, best, board = _watchers(model, source, settings, output, datasets)
+    # A level alone draws from real pictures.
+    shown = None
+    if not model.is_complete:
+        shown = _spread(source, HELD_OUT, model)
+    monitor, best, board = _watchers(
+        model, source, settings, output, datasets, shown
+    )
     metadata |= {name: settings[name] for name in ("data", "split", *FIXED)}
     metadata["planned_epochs"] = settings["epochs"]
     # What cannot be saved is told before it has been trained.
@@ -365,16 +396,11 @@ def _train(preset, output, resume, behind, metadata, settings):
     if not resume and output.exists():
         _clear(output)
     output.mkdir(parents=True, exist_ok=True)
-    kept = json.dumps({name: settings[name] for name in KEPT}) + "\n"
-    write_file(output / OPTIONS, lambda path: path.write_text(kept))
     with open(output / "command.txt", "a") as file:
         file.write(shlex.join(["keras-lapgan", *sys.argv[1:]]) + "\n")
+    kept = json.dumps({name: settings[name] for name in KEPT}) + "\n"
+    write_file(output / OPTIONS, lambda path: path.write_text(kept))
 
-    if behind:
-        # The last save got no further than the checkpoint.
-        done = {"epochs": done_epochs, "steps": done_steps}
-        with save_errors(output):
-            save_preset(model, output, {**metadata, **done})
     epochs, steps = settings["epochs"], len(batches)
     checkpoint = callbacks.RunCheckpoint(
         output,
@@ -382,14 +408,15 @@ def _train(preset, output, resume, behind, metadata, settings):
         metadata,
         skipped=done_steps,
         unless=lambda: any(x.condemned for x in monitor),
+        save_steps=settings["save_steps"],
     )
     progress = callbacks.TrainingProgress(
         epochs * steps, steps, done=done_epochs * steps + done_steps
     )
     after = [
-        callbacks.SampleGrid(output / "samples", seed=seed),
         callbacks.TrainingCurves(output),
-        *board,
+        # The last: `_is_drawn`.
+        callbacks.SampleGrid(output / "samples", seed=seed, images=shown),
     ]
 
     def fit(first, last, skip):
@@ -398,18 +425,36 @@ def _train(preset, output, resume, behind, metadata, settings):
             batches,
             initial_epoch=first,
             epochs=last,
-            callbacks=[*monitor, *best, checkpoint, *after, progress],
+            callbacks=[
+                *monitor,
+                *best,
+                checkpoint,
+                *board,
+                *after,
+                progress,
+            ],
             verbose=0,
         )
 
+    def catch_up():
+        """Does what was to follow the checkpoint."""
+        done = {"epochs": done_epochs, "steps": done_steps}
+        with save_errors(output):
+            save_preset(model, output, {**metadata, **done})
+        for callback in [] if done_steps else after:
+            callback.set_model(model)
+            callback.on_epoch_end(done_epochs - 1)
+
     try:
+        if behind:
+            catch_up()
         if done_steps and done_epochs < epochs:
             # The rest of the epoch that was interrupted.
             fit(done_epochs, done_epochs + 1, done_steps)
             done_epochs += 1
         if done_epochs < epochs and not any(x.stopped for x in monitor):
             fit(done_epochs, epochs, 0)
-        found = latest_checkpoint(output)
+        found = next(iter(list_checkpoints(output)), None)
         for chosen in best if found else []:
             chosen.set_model(model)
             chosen.put_back()
@@ -459,30 +504,31 @@ def _train(preset, output, resume, behind, metadata, settings):
             f"{done_epochs} of {epochs} epochs{steps_too} are kept: {output}"
         )
     click.echo(f"{done_epochs} epochs: {output}")
-    # A published name would be another model.
-    shown = f"./{output}" if is_published(str(output)) else str(output)
-    draw = shlex.join(["keras-lapgan", "sample", shown])
-    click.echo(f"Draw from it: {draw}")
+    if model.is_complete:
+        click.echo(f"Draw from it: {options.sample_command(output)}")
+    else:
+        runs = shlex.join(["keras-lapgan", "assemble", str(output)])
+        click.echo(f"Join it with the other levels: {runs} ... --output ...")
 
 
 def _load_checkpoint(keras, output):
     """`(model, epochs done, steps done of the next)` of the run's last save."""
-    import zipfile
-
     # Keras finds the classes only once they are registered.
     import keras_lapgan.models  # noqa: F401
     from keras_lapgan.utils.checkpoints import latest_checkpoint
+    from keras_lapgan.utils.checkpoints import list_checkpoints
 
     path, epochs, steps = latest_checkpoint(output)
+    newest = list_checkpoints(output)[0][0]
+    if newest != path:
+        click.echo(
+            f"Warning: {str(newest)!r} is damaged; going on from the one "
+            f"before, {path.name}.",
+            err=True,
+        )
     try:
         return keras.saving.load_model(path), epochs, steps
-    except (
-        KeyError,
-        OSError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         # Keras' messages can hold a whole config.
         reason = textwrap.shorten(str(error).rstrip(". "), 200)
         raise click.ClickException(
@@ -501,17 +547,12 @@ def _new_model(preset, settings):
         if settings[name] is not None
     }
     # A published name is a recipe, trained from the start.
-    model = LAPGAN.from_preset(
-        preset, load_weights=not is_published(preset), **overrides
+    return LAPGAN.from_preset(
+        preset,
+        load_weights=not is_published(preset),
+        levels=settings["levels"],
+        **overrides,
     )
-    levels = settings["levels"]
-    known = range(len(model.levels))
-    if levels is not None and not set(levels) <= set(known):
-        raise options.Mistake(
-            f"--levels: this preset's levels are 0 (finest) to {known[-1]} "
-            f"(coarsest). Received: {','.join(map(str, levels))}"
-        )
-    return model
 
 
 def _compile(model, images, settings):
@@ -560,7 +601,7 @@ def _read(model, settings, datasets):
     return source
 
 
-def _watchers(model, source, settings, output, datasets):
+def _watchers(model, source, settings, output, datasets, shown):
     """`LevelMonitor`, `BestLevel` and `TensorBoard`, a list each.
 
     A list is empty where the callback was not asked for.
@@ -594,7 +635,9 @@ def _watchers(model, source, settings, output, datasets):
         try:
             board.append(
                 callbacks.TensorBoard(
-                    output / "tensorboard", seed=settings["seed"]
+                    output / "tensorboard",
+                    seed=settings["seed"],
+                    images=shown,
                 )
             )
         except ImportError as error:
@@ -623,8 +666,13 @@ def _held_out(model, source, settings, datasets):
             "training pictures stand in for held-out ones",
             err=True,
         )
+    return _spread(source, 4 * HELD_OUT, model)
+
+
+def _spread(source, most, model):
+    """Pictures, and their labels or None, from all over a source."""
     # Many data sets are sorted by class.
-    count = min(4 * HELD_OUT, len(source))
+    count = min(most, len(source))
     chosen = [i * len(source) // count for i in range(count)]
     labels = source.labels[chosen] if model.num_classes else None
     return source.read(chosen), labels
@@ -641,9 +689,9 @@ def _remove_if_unsaved(output):
 def _is_resumable(output):
     """Whether a run has been saved: its state, and its settings beside it."""
     from keras_lapgan.presets.preset_folder import METADATA
-    from keras_lapgan.utils.checkpoints import latest_checkpoint
+    from keras_lapgan.utils.checkpoints import list_checkpoints
 
-    return (output / METADATA).is_file() and bool(latest_checkpoint(output))
+    return (output / METADATA).is_file() and bool(list_checkpoints(output))
 
 
 def _clear(output):

@@ -5,6 +5,8 @@ from keras import ops
 
 from keras_lapgan.layers.noise import checked_seed
 from keras_lapgan.layers.randomness import StepRandom
+from keras_lapgan.training import replicas
+from keras_lapgan.training import shares
 from keras_lapgan.training.damped_sgd import DampedSGD
 from keras_lapgan.training.gradients import apply_gradients
 from keras_lapgan.training.gradients import stateful_steps
@@ -223,9 +225,13 @@ class AdversarialModel(keras.Model):
         # Keras loads an optimizer's weights only into one that is built.
         self.optimizer.build(self.trainable_variables)
 
+    def level_indices(self):
+        """Returns the numbers of all levels, also of those not built."""
+        return [level.index for level in self.trainable_levels()]
+
     def _optimizers(self, name, identifier):
         """The optimizer of each level index; one given for all is shared."""
-        known = [level.index for level in self.trainable_levels()]
+        known = self.level_indices()
         count = len(known)
         if isinstance(identifier, (list, tuple)):
             if len(identifier) != count:
@@ -243,6 +249,71 @@ class AdversarialModel(keras.Model):
         else:
             chosen = [_get_optimizer(identifier)] * count
         return dict(zip(known, chosen, strict=True))
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """Trains, as `keras.Model.fit`.
+
+        Over several devices `batch_size` is that of all together, and each
+        takes an equal part. What is left over of a last batch, fewer than
+        there are devices, is left out.
+        """
+        sharing = replicas.sharing_of(self)
+        if sharing.parts == 1:
+            return super().fit(x, y, batch_size, *args, **kwargs)
+        self._check_shared()
+        if kwargs.get("validation_split"):
+            raise ValueError(
+                "Over several devices pass `validation_data`. Received: "
+                f"validation_split={kwargs['validation_split']!r}"
+            )
+        held_out = kwargs.get("validation_data")
+        if held_out is not None:
+            held_x, held_y, _ = keras.utils.unpack_x_y_sample_weight(held_out)
+            size = kwargs.get("validation_batch_size") or batch_size
+            held_x, held_y = shares.shared(sharing, held_x, held_y, size)
+            kwargs["validation_data"] = (
+                held_x if held_y is None else (held_x, held_y)
+            )
+        shuffle = kwargs.get("shuffle", True)
+        seed = self._training.seed
+        x, y = shares.shared(sharing, x, y, batch_size, shuffle, seed)
+        if isinstance(x, keras.utils.PyDataset) and sharing.processes > 1:
+            # Keras would shuffle its batches, differently in each process.
+            kwargs["shuffle"] = False
+        with replicas.own_data(sharing):
+            return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """Losses of all trained levels, as `keras.Model.evaluate`."""
+        sharing = replicas.sharing_of(self)
+        # What `fit` evaluates on it has shared out.
+        if sharing.parts > 1 and not kwargs.get("_use_cached_eval_dataset"):
+            self._check_shared()
+            x, y = shares.shared(sharing, x, y, batch_size)
+        with replicas.own_data(sharing):
+            return super().evaluate(x, y, batch_size, *args, **kwargs)
+
+    def _check_shared(self):
+        """Raises ValueError for what replicas cannot do together."""
+        if keras.backend.backend() != "tensorflow":
+            return
+        for name, value, needed in (
+            ("jit_compile", self.jit_compile, False),
+            ("steps_per_execution", self.steps_per_execution, 1),
+            *(
+                ("gradient_accumulation_steps", steps, None)
+                for steps in (
+                    o.gradient_accumulation_steps
+                    for o in self.optimizer.optimizers
+                )
+            ),
+        ):
+            if value != needed:
+                raise ValueError(
+                    f"Several replicas need {name}={needed}: compile the "
+                    "model so, or train on one device. "
+                    f"Received: {name}={value!r}"
+                )
 
     @property
     def metrics(self):
@@ -271,7 +342,9 @@ class AdversarialModel(keras.Model):
         # A tensor, not the variable: the loss functions below run in a scope
         # that does not hold the optimizer's state.
         step = ops.convert_to_tensor(optimizer.iterations)
-        random = StepRandom(self._training.seed, step)
+        random = StepRandom(
+            self._training.seed, step, replica=replicas.replica_number()
+        )
         bands = self.bands(data, random.at("data"), training=True)
         levels = self.trained_levels()
         d_variables = {
@@ -344,7 +417,9 @@ class AdversarialModel(keras.Model):
         # The number of batches tested so far stands for the step, so that
         # testing the same weights twice gives the same losses.
         seen = ops.convert_to_tensor(self._training.means["d_loss"].count)
-        random = StepRandom(self._training.seed, seen).at("test")
+        random = StepRandom(
+            self._training.seed, seen, replica=replicas.replica_number()
+        ).at("test")
         bands = self.bands(data, random.at("data"), training=False)
         levels = self.trained_levels()
         objective = self._training.objective
@@ -378,7 +453,11 @@ class AdversarialModel(keras.Model):
         for name, value in values.items():
             means[name].update_state(value)
         # In the order of `metrics`; without what a test does not know.
-        return {name: means[name].result() for name in means if name in values}
+        return {
+            name: replicas.logged(means[name].result())
+            for name in means
+            if name in values
+        }
 
 
 def _norm(gradients):

@@ -1,3 +1,6 @@
+import contextlib
+import random
+
 import keras
 import numpy as np
 from keras import ops
@@ -8,10 +11,12 @@ from keras_lapgan.layers.laplacian_pyramid import LaplacianPyramid
 from keras_lapgan.layers.noise import checked_seed
 from keras_lapgan.layers.normalization import ImageNormalization
 from keras_lapgan.layers.randomness import StepRandom
+from keras_lapgan.models.absent_level import AbsentLevel
 from keras_lapgan.models.adversarial_model import AdversarialModel
 from keras_lapgan.models.adversarial_model import Bands
 from keras_lapgan.models.sampler import Samplers
 from keras_lapgan.training import inputs
+from keras_lapgan.utils.preset_error import PresetError
 
 
 class _ClassProperty:
@@ -46,7 +51,8 @@ class LAPGAN(AdversarialModel):
 
     Args:
         levels: list of `LAPGANLevel`, finest first. Their sizes decrease. One
-            level makes a plain (conditional) GAN.
+            level makes a plain (conditional) GAN. (Where `from_preset` built
+            some levels only, an `AbsentLevel` stands for each other.)
         down: str. How the pyramid shrinks, see `LaplacianPyramid`. Defaults
             to `"area"`.
         up: str. How it enlarges. Defaults to `"linear"`.
@@ -108,14 +114,22 @@ class LAPGAN(AdversarialModel):
                     "`levels` are given finest first and numbered so. "
                     f"Received: levels[{k}].index={level.index}"
                 )
+            if isinstance(level, AbsentLevel):
+                continue
             if level.conditional != (k < last):
                 raise ValueError(
                     "All levels but the coarsest, and only they, take a "
                     f"condition. Received: levels[{k}].conditional="
                     f"{level.conditional} of {len(levels)} levels"
                 )
-        num_classes = {level.num_classes for level in levels}
-        channels = {level.generator.channels for level in levels}
+        present = [x for x in levels if not isinstance(x, AbsentLevel)]
+        if not present:
+            raise ValueError(
+                "A model has one level at least. Received: none of "
+                f"{len(levels)}"
+            )
+        num_classes = {level.num_classes for level in present}
+        channels = {level.generator.channels for level in present}
         if len(num_classes) > 1 or len(channels) > 1:
             raise ValueError(
                 "All levels must have the same numbers of classes and of "
@@ -173,16 +187,42 @@ class LAPGAN(AdversarialModel):
     # === Levels ===
 
     def level(self, k):
-        """Returns the `LAPGANLevel` of index `k`, 0 the finest."""
+        """Returns the `LAPGANLevel` of index `k`, 0 the finest.
+
+        Raises:
+            ValueError: there is no such level, or this model is without it.
+        """
         if k not in range(len(self.levels)):
             raise ValueError(
                 f"`k` must be from 0 (finest) to {len(self.levels) - 1} "
                 f"(coarsest). Received: k={k!r}"
             )
+        self.check_present([k])
         return self.levels[k]
 
     def trainable_levels(self):
-        return self.levels
+        return [x for x in self.levels if not isinstance(x, AbsentLevel)]
+
+    def level_indices(self):
+        return list(range(len(self.levels)))
+
+    @property
+    def is_complete(self):
+        """bool. Whether all levels are there."""
+        return len(self.trainable_levels()) == len(self.levels)
+
+    def check_present(self, wanted=None):
+        """Raises a `PresetError` if some levels, or any, are not there."""
+        present = [level.index for level in self.trainable_levels()]
+        wanted = self.level_indices() if wanted is None else wanted
+        if not set(wanted) <= set(present):
+            raise PresetError(
+                f"This takes level{'s' * (len(wanted) > 1)} "
+                f"{', '.join(map(str, wanted))}; this model has "
+                f"{', '.join(map(str, present))} alone of 0 to "
+                f"{len(self.levels) - 1}. Join it with the others: "
+                "`keras-lapgan assemble`, `LAPGAN.assemble`."
+            )
 
     def bands(self, data, random, training):
         images, labels = inputs.split_batch(data)
@@ -241,6 +281,13 @@ class LAPGAN(AdversarialModel):
                 `keras.Model.fit`. Callbacks that watch a value, such as
                 `EarlyStopping("val_g_loss", mode="min")`, need its `mode`:
                 Keras guesses it only for its own metrics.
+
+        To go on after a kill, give it `ImageBatches` and
+        `keras.callbacks.BackupAndRestore(folder)`: with its
+        `save_freq="epoch"` the weights are bit for bit those of an
+        uninterrupted run. With `save_freq=<int>` Keras forgets the step, and
+        the epoch begins again; for saves within epochs there is
+        `keras_lapgan.callbacks.RunCheckpoint(save_steps=)`.
 
         Returns:
             A `keras.callbacks.History`.
@@ -330,6 +377,7 @@ class LAPGAN(AdversarialModel):
     # === Sampling ===
 
     def call(self, inputs, training=False):
+        self.check_present()
         noise, labels = self._split_noise(inputs)
         values = {f"noise_{k}": z for k, z in enumerate(noise)}
         if self.num_classes:
@@ -504,6 +552,7 @@ class LAPGAN(AdversarialModel):
         dtype,
     ):
         """Runs levels `depth - 1` to `stop`, on `images` if there are any."""
+        self.check_present(range(stop, depth))
         if dtype not in ("uint8", "float32"):
             raise ValueError(
                 '`dtype` must be "uint8" or "float32". '
@@ -573,8 +622,9 @@ class LAPGAN(AdversarialModel):
             )
         checked = []
         for level, z in zip(self.levels, noise, strict=True):
-            shape = (count, *level.noise.shape)
             if z is not None:
+                self.check_present([level.index])
+                shape = (count, *level.noise.shape)
                 z = np.asarray(z, dtype="float32")
                 if z.shape != shape:
                     raise ValueError(
@@ -644,6 +694,7 @@ class LAPGAN(AdversarialModel):
         """
         from keras_lapgan.evaluation import diagnose
 
+        self.check_present()
         return diagnose(
             self,
             data,
@@ -706,6 +757,7 @@ class LAPGAN(AdversarialModel):
         load_weights=True,
         revision=None,
         dtype=None,
+        levels=None,
         **overrides,
     ):
         """Builds a model from a preset.
@@ -725,6 +777,9 @@ class LAPGAN(AdversarialModel):
             dtype: str or None. Dtype policy of the networks: `"float32"`,
                 `"mixed_bfloat16"` or `"bfloat16"`. Defaults to None, the
                 policy in use, however the weights are stored.
+            levels: list of int, or None. Build only these, 0 the finest, to
+                train them on their own machine; `assemble` joins them.
+                Defaults to None, all that the preset has.
             **overrides: arguments of the model to change: `class_names`,
                 `crop`, `flip`, `name`, `source_size`; with
                 `load_weights=False` also `down`, `up`, `normalization` and
@@ -755,8 +810,35 @@ class LAPGAN(AdversarialModel):
             load_weights=load_weights,
             revision=revision,
             dtype=dtype,
+            levels=levels,
             **overrides,
         )
+
+    @classmethod
+    def assemble(cls, presets):
+        """Joins levels that were trained apart into one model.
+
+        Args:
+            presets: list of str or path, each as `from_preset` takes it. Of a
+                level that several have, the last counts.
+
+        Returns:
+            A `LAPGAN` of all levels, compiled with the first one's recipe.
+
+        Raises:
+            PresetError: (a ValueError) a level is missing, or the presets
+                differ in networks, sizes, data or normalisation.
+
+        Example:
+
+        ```python
+        model = LAPGAN.assemble(["runs/level_0", "runs/level_1"])
+        model.save_to_preset("runs/all")
+        ```
+        """
+        from keras_lapgan.presets.assemble import assemble_presets
+
+        return assemble_presets(presets, cls)[0]
 
     def save_to_preset(
         self,
@@ -859,6 +941,7 @@ class LAPGAN(AdversarialModel):
         """
         from keras_lapgan.export.export_model import export_model
 
+        self.check_present(None if level is None else [level])
         return export_model(
             self,
             path,
@@ -874,10 +957,12 @@ class LAPGAN(AdversarialModel):
     # === Config ===
 
     def get_config(self):
-        return {
+        config = {
             **super().get_config(),
             "levels": [
-                keras.saving.serialize_keras_object(level)
+                level.config
+                if isinstance(level, AbsentLevel)
+                else keras.saving.serialize_keras_object(level)
                 for level in self.levels
             ],
             "down": self.down,
@@ -888,15 +973,35 @@ class LAPGAN(AdversarialModel):
             "flip": self.flip,
             "class_names": self.class_names,
         }
+        if not self.is_complete:
+            config["present"] = [x.index for x in self.trainable_levels()]
+        return config
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        config["levels"] = [
-            keras.saving.deserialize_keras_object(level)
-            for level in config["levels"]
-        ]
-        return cls(**config)
+        present = config.pop("present", range(len(config["levels"])))
+        base = random.getrandbits(64)
+        levels = []
+        for k, level in enumerate(config["levels"]):
+            if k not in present:
+                levels.append(AbsentLevel(level, k))
+                continue
+            # A level begins with the same weights alone as beside others.
+            with _seeded(f"{base}/level_{k}"):
+                levels.append(keras.saving.deserialize_keras_object(level))
+        return cls(**{**config, "levels": levels})
+
+
+@contextlib.contextmanager
+def _seeded(seed):
+    """Gives Keras' initializers, which draw their seeds with `random`, one."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def _pair(size):

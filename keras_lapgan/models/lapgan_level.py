@@ -5,6 +5,7 @@ from keras import ops
 from keras_lapgan.layers.noise import UniformNoise
 from keras_lapgan.models.adversarial_model import AdversarialModel
 from keras_lapgan.models.adversarial_model import Bands
+from keras_lapgan.training import replicas
 from keras_lapgan.training.objectives import get_objective
 
 
@@ -245,18 +246,25 @@ class LAPGANLevel(AdversarialModel):
             return
         n = ops.convert_to_tensor(self.averaged_steps)
         keep = ops.minimum(decay, (1.0 + n) / (10.0 + n))
-        for average, value, is_learned in zip(
-            self.ema_generator.weights,
-            self.generator.weights,
-            self._is_learned,
-            strict=True,
-        ):
+        averages = self.ema_generator.weights
+
+        def move(average, value, is_learned, keep):
             if is_learned:
                 average.assign_sub((1.0 - keep) * (average - value))
             else:
                 # Batch statistics are averages already.
                 average.assign(value)
-        self.averaged_steps.assign(n + 1.0)
+
+        replicas.update(
+            move,
+            averages,
+            self.generator.weights,
+            self._is_learned,
+            [keep] * len(averages),
+        )
+        replicas.update(
+            lambda steps: steps.assign_add(1.0), [self.averaged_steps]
+        )
 
     @property
     def trainable(self):

@@ -7,6 +7,7 @@ from keras_lapgan.layers.dropout import StepDropout
 from keras_lapgan.layers.lp_pooling import PairwiseL2Pooling
 from keras_lapgan.networks import network
 from keras_lapgan.networks.initializers import torch_uniform
+from keras_lapgan.training import replicas
 
 
 @keras.saving.register_keras_serializable("keras_lapgan")
@@ -98,6 +99,8 @@ class LSUNGenerator(network.Network):
                 epsilon=1e-5,
                 center=False,
                 scale=False,
+                # The batch is that of all replicas.
+                synchronized=replicas.has_replicas(),
                 dtype=dtype,
                 name=name,
             )(x)

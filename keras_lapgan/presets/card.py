@@ -11,7 +11,7 @@ import shlex
 import textwrap
 from pathlib import PureWindowsPath
 
-from keras_lapgan.presets.weights_layout import parameter_counts
+from keras_lapgan.presets.weights_layout import parameter_count
 from keras_lapgan.utils.preset_error import PresetError
 
 CARD = "README.md"
@@ -188,12 +188,13 @@ def _facts(config, metadata, preset):
             str(h) if h == w else f"{h}x{w}" for h, w in reversed(pairs)
         ),
         "levels": len(pairs),
+        "present": model.get("present"),
         "shape": (*pairs[0], first.get("channels", 3)),
         "coarsest": pairs[-1],
         "source": model.get("source_size") or sizes[0],
         "num_classes": first.get("num_classes", 0),
         "class_names": list(map(_shown, model.get("class_names") or [])),
-        "parameters": sum(map(sum, parameter_counts(config))),
+        "parameters": parameter_count(config),
         "data": metadata.get("data"),
     }
 
@@ -329,9 +330,19 @@ def _sections(facts, metadata, preset, pictures, has_notice, license):
         yield _filled(f"Classes ({facts['num_classes']}): {names}.")
     yield "## Use"
     yield "```\npip install keras-lapgan\n```"
-    yield from _snippets(facts, preset)
-    yield f"""```
+    if facts["present"] is None:
+        yield from _snippets(facts, preset)
+        yield f"""```
 keras-lapgan sample {shlex.quote(preset)} --count 64 --seed 42
+```"""
+    else:
+        yield _filled(
+            f"It holds level {', '.join(map(str, facts['present']))} alone of "
+            f"0 (the finest) to {facts['levels'] - 1}, and draws once it is "
+            "joined with the others:"
+        )
+        yield f"""```
+keras-lapgan assemble {shlex.quote(preset)} ... --output ...
 ```"""
     yield from _training(metadata)
     yield from _metrics(metadata)

@@ -9,6 +9,8 @@ from keras_lapgan.presets.schema import check_config
 from keras_lapgan.presets.schema import check_policy
 from keras_lapgan.presets.sources import find_preset
 from keras_lapgan.presets.weights_file import assign_weights
+from keras_lapgan.presets.weights_layout import levels_of
+from keras_lapgan.presets.weights_layout import present_levels
 from keras_lapgan.utils.preset_error import PresetError
 
 #: What may be changed while a preset is loaded: weights fit all of them.
@@ -18,7 +20,13 @@ FRESH_OVERRIDES = ("down", "normalization", "num_classes", "up")
 
 
 def load_preset(
-    preset, cls, load_weights=True, revision=None, dtype=None, **overrides
+    preset,
+    cls,
+    load_weights=True,
+    revision=None,
+    dtype=None,
+    levels=None,
+    **overrides,
 ):
     """Builds the model of a preset, once all its files have been checked.
 
@@ -30,6 +38,7 @@ def load_preset(
             None.
         dtype: str or None. The networks' dtype policy. None is the policy in
             use. Defaults to None.
+        levels: list of int, or None. Build only these. Defaults to None.
         **overrides: arguments of the model to change, out of `OVERRIDES` and,
             with fresh weights, `FRESH_OVERRIDES`.
 
@@ -55,11 +64,20 @@ def load_preset(
         metadata = source.metadata()
         config = source.config()
         config = _changed(source, config, load_weights, dtype, overrides)
-        check_size(config, source.preset, load_weights)
+        there = present_levels(config)
+        if levels is not None:
+            levels = _checked_levels(source, config, levels)
         if load_weights:
+            check_size(config, source.preset, load_weights)
             weights = source.weights(config, metadata)
             has_optimizer = metadata["has_optimizer"]
             notice = read_notice(source.folder)
+        if levels not in (None, there):
+            _choose(config, levels)
+            has_optimizer = False
+            if load_weights:
+                weights = levels_of(weights, there, levels)
+        check_size(config, source.preset, load_weights)
     model = _build(source, config, cls, has_optimizer)
     if load_weights:
         assign_weights(model, weights, has_optimizer)
@@ -117,6 +135,30 @@ def _changed(source, config, load_weights, dtype, overrides):
     model.update(overrides)
     check_config(config, f"{source.preset!r}, changed:")
     return config
+
+
+def _checked_levels(source, config, levels):
+    there = present_levels(config)
+    try:
+        chosen = sorted(set(levels))
+    except TypeError:
+        chosen = None
+    if not chosen or not set(chosen) <= set(there):
+        raise PresetError(
+            f"`levels` must be a list of some of the levels of "
+            f"{source.preset!r}: {', '.join(map(str, there))} (0 is the "
+            f"finest). Received: levels={levels!r}"
+        )
+    return chosen
+
+
+def _choose(config, levels):
+    """Makes a config one of some levels alone."""
+    config["config"]["present"] = levels
+    recipe = config.get("compile_config") or {}
+    trained = recipe.get("levels")
+    if trained is not None:
+        recipe["levels"] = [k for k in trained if k in levels] or None
 
 
 def _build(source, config, cls, has_optimizer=False):

@@ -22,7 +22,7 @@ from keras_lapgan.presets.schema import check_metadata
 from keras_lapgan.presets.weights_file import DTYPES
 from keras_lapgan.presets.weights_file import read_weights
 from keras_lapgan.presets.weights_file import write_weights
-from keras_lapgan.presets.weights_layout import parameter_counts
+from keras_lapgan.presets.weights_layout import parameter_count
 from keras_lapgan.presets.weights_layout import resampling_numbers
 from keras_lapgan.presets.weights_layout import weights_layout
 from keras_lapgan.utils.files import check_room
@@ -111,7 +111,7 @@ def read_checked_weights(folder, config, metadata, name=None):
     name = str(name or folder)
     path = Path(folder) / WEIGHTS
     layout = weights_layout(config)
-    count = sum(map(sum, parameter_counts(config)))
+    count = parameter_count(config)
     if count != metadata["parameter_count"]:
         raise PresetError(
             f"{name!r}: {CONFIG} is of {count:,} parameters, {METADATA} "
@@ -242,7 +242,7 @@ def save_preset(
         "format_version": FORMAT_VERSION,
         "keras_version": keras.__version__,
         "keras_lapgan_version": __version__,
-        "parameter_count": sum(map(sum, parameter_counts(config))),
+        "parameter_count": parameter_count(config),
         "weights_dtype": weights_dtype,
         "has_optimizer": include_optimizer,
     }

@@ -439,6 +439,7 @@ _model = _object(
                 "crop": _one_of("corners", "random", "center"),
                 "flip": _boolean,
                 "class_names": _or_none(_class_names),
+                "present": _list(_integer(0, 15), low=1),
             },
         )
     },
@@ -455,6 +456,14 @@ def check_config(config, where="config.json"):
             message names the place and the value.
     """
     _model(config, where)
+    count = len(config["config"]["levels"])
+    present = config["config"].get("present", [])
+    if len(set(present)) < len(present) or max(present, default=0) >= count:
+        _refuse(
+            f"{where}.config.present",
+            f"a list of different levels from 0 to {count - 1}",
+            present,
+        )
 
 
 # === Metadata ===

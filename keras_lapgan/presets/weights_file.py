@@ -8,6 +8,7 @@ import math
 import mmap
 import re
 
+from keras_lapgan.presets.weights_layout import level_home
 from keras_lapgan.utils.preset_error import PresetError
 
 #: How networks' weights may be stored.
@@ -27,8 +28,8 @@ def variables_by_path(model, include_optimizer=False):
             built. Defaults to False.
     """
     found = {}
-    for k, level in enumerate(model.levels):
-        home = f"layers/lapgan_level{f'_{k}' if k else ''}"
+    for place, level in enumerate(model.trainable_levels()):
+        home = level_home(place)
         for role in ("generator", "discriminator", "ema_generator"):
             numbers = {}
             for layer in getattr(level, role).layers:

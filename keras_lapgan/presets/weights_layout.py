@@ -8,6 +8,8 @@ import math
 
 from keras_lapgan.utils.preset_error import PresetError
 
+_STATISTICS = "layers/image_normalization"
+
 
 def weights_layout(config):
     """Returns the arrays of a model, without building it.
@@ -22,11 +24,12 @@ def weights_layout(config):
     Raises:
         PresetError: a network has no place for its convolutions.
     """
+    present = present_levels(config)
     config = config["config"]
     layout = {}
-    for k, level in enumerate(config["levels"]):
-        home = f"layers/lapgan_level{f'_{k}' if k else ''}"
-        level = level["config"]
+    for place, k in enumerate(present):
+        home = level_home(place)
+        level = config["levels"][k]["config"]
         for role in ("generator", "discriminator", "ema_generator"):
             network = level[role.removeprefix("ema_")]
             for path, shape in network_layout(network).items():
@@ -40,8 +43,47 @@ def weights_layout(config):
         "per_pixel": (*_pair(first["size"]), first.get("channels", 3)),
     }[config.get("normalization", "unit")]
     for i, shape in enumerate((statistics, statistics, ())):
-        layout[f"layers/image_normalization/vars/{i}"] = shape
+        layout[f"{_STATISTICS}/vars/{i}"] = shape
     return layout
+
+
+def present_levels(config):
+    """Returns the numbers of those levels that are built, in order."""
+    config = config["config"]
+    return sorted(config.get("present", range(len(config["levels"]))))
+
+
+def level_home(place):
+    """Returns the path of the level that is built at a place, from 0."""
+    return f"layers/lapgan_level{f'_{place}' if place else ''}"
+
+
+def levels_of(arrays, present, wanted):
+    """Returns the arrays of some levels alone, and the normalisation's.
+
+    Args:
+        arrays: dict from path to array.
+        present: list of int. The levels that they are of.
+        wanted: list of int, some of these.
+    """
+    homes = {
+        level_home(present.index(k)): level_home(place)
+        for place, k in enumerate(wanted)
+    }
+    found = {}
+    for path, value in arrays.items():
+        home = "/".join(path.split("/")[:2])
+        if home in homes:
+            found[homes[home] + path[len(home) :]] = value
+        elif home == _STATISTICS:
+            found[path] = value
+    return found
+
+
+def parameter_count(config):
+    """Returns the number of parameters of the levels that are built."""
+    counts = parameter_counts(config)
+    return sum(sum(counts[k]) for k in present_levels(config))
 
 
 def parameter_counts(config):

@@ -54,6 +54,11 @@ def public_preset(folder, target, preset, card=None):
         if not (folder / WEIGHTS).is_file():
             raise PresetError(f"{str(folder)!r} has no {WEIGHTS}: train it.")
         read_checked_weights(folder, config, metadata)
+        if "present" in config["config"]:
+            raise PresetError(
+                f"{str(folder)!r} holds some levels alone. Join them with the "
+                "others first: `keras-lapgan assemble`."
+            )
         for name in (WEIGHTS, *EXTRAS):
             file = folder / name
             if name in EXTRAS and file.is_symlink():

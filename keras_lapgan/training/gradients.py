@@ -8,6 +8,8 @@ is a function from state to state, the decorators below run it in a
 
 import keras
 
+from keras_lapgan.training import replicas
+
 
 def value_and_gradients(function, variables, state=()):
     """Calls `function` and differentiates its loss.
@@ -30,7 +32,9 @@ def value_and_gradients(function, variables, state=()):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in variables])
             loss, aux = function()
-        return loss, aux, tape.gradient(loss, [v.value for v in variables])
+            share = replicas.share_of_loss(loss)
+        gradients = tape.gradient(share, [v.value for v in variables])
+        return loss, aux, replicas.summed(gradients)
 
     if backend == "torch":
         import torch
@@ -73,6 +77,7 @@ def apply_gradients(optimizer, gradients, variables):
         with torch.no_grad():
             optimizer.apply(gradients, variables)
     else:
+        replicas.takes_summed(optimizer)
         optimizer.apply(gradients, variables)
 
 
@@ -101,6 +106,32 @@ def stateful_steps(cls):
                 self.metrics_variables,
             )
             return _stateless(self._test, groups, state, data)
+
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        def after(data):
+            # The end of a data set of unknown length shows within a step,
+            # which must not have counted itself by then.
+            return tf.control_dependencies(
+                [x for x in tf.nest.flatten(data) if x is not None]
+            )
+
+        def train_step(self, data):
+            with after(data):
+                return self._train(data)
+
+        def test_step(self, data):
+            with after(data):
+                return self._test(data)
+
+        def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+            # Under a strategy Keras' own looks at a batch, which fails for
+            # pairs of several workers, and a generator has one batch less.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+        cls._maybe_symbolic_build = _maybe_symbolic_build
 
     else:
 

@@ -1,10 +1,11 @@
+import contextlib
 import errno
 import os
 import shutil
 
 
 def write_file(path, write):
-    """Writes a file whole or not at all.
+    """Writes a file whole or not at all, even if the power fails.
 
     Args:
         path: `pathlib.Path`. What is there stays until the new file is
@@ -18,8 +19,19 @@ def write_file(path, write):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder):
+    """Brings a folder's names to the disk, where the system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def check_room(path, needed):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from keras_lapgan.callbacks import run_checkpoint
 from keras_lapgan.callbacks.run_checkpoint import append_log
 from keras_lapgan.callbacks.run_checkpoint import read_log
 from keras_lapgan.presets import preset_folder
+from keras_lapgan.utils.checkpoints import checkpoint_path
 from keras_lapgan.utils.checkpoints import latest_checkpoint
+from keras_lapgan.utils.checkpoints import list_checkpoints
 
 
 class Signal(keras.callbacks.Callback):
@@ -37,12 +40,13 @@ class Signal(keras.callbacks.Callback):
             os.kill(os.getpid(), self.number)
 
 
-def fit(model, images, checkpoint, *others, epochs=1):
+def fit(model, images, checkpoint, *others, epochs=1, initial_epoch=0):
     try:
         model.fit(
             images,
             batch_size=8,
             epochs=epochs,
+            initial_epoch=initial_epoch,
             verbose=0,
             shuffle=False,
             callbacks=[*others, checkpoint],
@@ -53,6 +57,10 @@ def fit(model, images, checkpoint, *others, epochs=1):
 
 def weights(model):
     return [keras.ops.convert_to_numpy(v) for v in model.weights]
+
+
+def checkpoints(folder):
+    return sorted(tuple(done) for _, *done in list_checkpoints(folder))
 
 
 def temporary_files(folder):
@@ -77,8 +85,7 @@ def test_an_epoch_leaves_a_preset_a_checkpoint_and_a_log(
     metadata = json.loads((folder / "metadata.json").read_text())
     assert metadata["data"] == "noise"
     assert (metadata["epochs"], metadata["steps"]) == (2, 0)
-    names = [file.name for file in (folder / "checkpoint").iterdir()]
-    assert names == ["epoch_0002_step_000000.keras"]
+    assert checkpoints(folder) == [(1, 0), (2, 0)]
     with open(folder / "log.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -223,6 +230,34 @@ def test_the_room_that_is_asked_for_is_what_a_save_takes(
     assert float(caught.value.strerror.split()[0]) >= 8 * values // 10**6
 
 
+def test_no_save_takes_more_room_than_was_asked_for(
+    tmp_path, make_model, monkeypatch
+):
+    def size():
+        return sum(p.stat().st_size for p in tmp_path.rglob("*.*"))
+
+    def unlink(path):
+        largest.append(size() - before)
+        remove(path)
+
+    asked, largest, remove = [], [], Path.unlink
+    monkeypatch.setattr(
+        run_checkpoint, "check_room", lambda _, needed: asked.append(needed)
+    )
+    monkeypatch.setattr(Path, "unlink", lambda p, **_: p.exists() and unlink(p))
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    model = make_model()
+    model.optimizer.build(model.trainable_variables)
+    checkpoint.set_model(model)
+    for epoch in range(4):
+        before = size()
+        checkpoint.on_epoch_end(epoch)
+        largest.append(size() - before)
+    assert len(asked) == 4
+    # Names, and what HDF5 adds to arrays as small as these.
+    assert max(largest) <= asked[0] + 300_000
+
+
 def test_a_user_s_file_beside_the_checkpoint_stays(
     tmp_path, make_model, images
 ):
@@ -234,6 +269,216 @@ def test_a_user_s_file_beside_the_checkpoint_stays(
         "epoch_0001_step_000000.keras",
         "notes.txt",
     ]
+
+
+def test_what_a_kill_left_half_written_goes(tmp_path, make_model, images):
+    (tmp_path / "checkpoint").mkdir()
+    rest = tmp_path / "checkpoint" / ".tmp_epoch_0000_step_000002.keras"
+    rest.write_bytes(b"half")
+    fit(make_model(), images, RunCheckpoint(tmp_path, 3))
+    assert not rest.exists()
+
+
+def test_a_damaged_checkpoint_is_not_the_one_that_is_kept(
+    tmp_path, make_model, images
+):
+    model = make_model()
+    fit(model, images, RunCheckpoint(tmp_path, 3), epochs=2)
+    latest_checkpoint(tmp_path)[0].write_bytes(b"half")
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    checkpoint.set_model(model)
+    checkpoint.on_epoch_end(2)
+    assert checkpoints(tmp_path) == [(1, 0), (3, 0)]
+    checkpoint.on_epoch_end(3)
+    assert checkpoints(tmp_path) == [(3, 0), (4, 0)]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="this system has no os.fork"
+)
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_save_that_is_killed_at_any_file(
+    tmp_path, make_model, images, stride
+):
+    model = make_model()
+    saved, folder = tmp_path / "saved", tmp_path / "killed"
+    fit(model, images, RunCheckpoint(saved, 3), epochs=2)
+    found = []
+    while True:
+        shutil.copytree(saved, folder)
+        checkpoint = RunCheckpoint(folder, 3)
+        checkpoint.set_model(model)
+        pid = os.fork()
+        if not pid:
+            kill_at_file(folder, len(found) * stride + 1)
+            checkpoint.on_epoch_end(2)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _, *done = latest_checkpoint(folder)
+        if not code:
+            break
+        assert code == -signal.SIGKILL
+        found.append(done)
+        LAPGAN.from_preset(folder)
+        # It and the next save leave no more than others do.
+        checkpoint.on_epoch_end(2)
+        assert temporary_files(folder) == []
+        assert checkpoints(folder) == [(2, 0), (3, 0)]
+        shutil.rmtree(folder)
+    assert len(found) * stride > 20 and found == sorted(found)
+    assert found[0] == [2, 0] and found[-1] == done == [3, 0]
+
+
+def kill_at_file(folder, number):
+    """Kills this process where it does that much to files of `folder`."""
+    seen = []
+
+    def hook(event, args):
+        if event in ("open", "os.rename", "os.remove", "os.mkdir"):
+            if str(folder) in str(args[0]):
+                seen.append(event)
+                if len(seen) == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+# === Within an epoch ===
+
+
+class Saves(keras.callbacks.Callback):
+    """What there is after each step."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        found = latest_checkpoint(self.folder)
+        self.seen.append(found and found[1:])
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_saves_within_an_epoch(
+    tmp_path, make_model, images, steps_per_execution
+):
+    if steps_per_execution > 1 and keras.backend.backend() == "torch":
+        pytest.skip("Keras on torch has one step per execution")
+    model = make_model()
+    config = model.get_compile_config()
+    model.compile(**{**config, "steps_per_execution": steps_per_execution})
+    saves = Saves(tmp_path)
+    checkpoint = RunCheckpoint(tmp_path, 6, save_steps=2)
+    try:
+        # Not the order in which `fit` of this file has them.
+        model.fit(
+            *(np.concatenate([images, images]), None, 8, 2),
+            verbose=0,
+            callbacks=[checkpoint, saves],
+        )
+    finally:
+        checkpoint.close()
+    epochs = [[(e, 2), (e, 2), (e, 4), (e, 4)] for e in (0, 1)]
+    if steps_per_execution == 1:
+        seen = [None, *epochs[0], (1, 0), *epochs[1]]
+        assert saves.seen == [*seen[:5], (0, 4), *seen[5:], (1, 4)]
+    else:
+        assert saves.seen == [
+            (0, 2), (0, 4), (0, 4), (1, 2), (1, 4), (1, 4)
+        ]  # fmt: skip
+    assert checkpoints(tmp_path) == [(1, 4), (2, 0)]
+
+
+def test_save_steps_of_none(tmp_path):
+    with pytest.raises(ValueError, match="Received: save_steps=0"):
+        RunCheckpoint(tmp_path, 3, save_steps=0)
+
+
+def test_the_line_of_a_resumed_epoch_is_of_the_whole_epoch(
+    tmp_path, make_model, images
+):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    fit(make_model(), images, RunCheckpoint(whole, 3), epochs=2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), images, RunCheckpoint(resumed, 3), Signal(1))
+    model = keras.saving.load_model(latest_checkpoint(resumed)[0])
+    checkpoint = RunCheckpoint(resumed, 3, skipped=1)
+    fit(model, images[8:], checkpoint)
+    fit(model, images, checkpoint, initial_epoch=1, epochs=2)
+    assert read_log(resumed) == read_log(whole)
+
+
+def test_a_checkpoint_without_means(tmp_path, make_model, images):
+    model = make_model()
+    path = checkpoint_path(tmp_path, 0, 1)
+    path.parent.mkdir()
+    model.save(path)
+    fit(model, images[8:], RunCheckpoint(tmp_path, 3, skipped=1))
+    logged = read_log(tmp_path)[0]
+    assert 0 < float(logged["d_loss_0"]) < 2
+
+
+# === Signals while something else is done ===
+
+
+class Busy(keras.callbacks.Callback):
+    """Gets a signal at the end of the first epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_an_interrupt_at_the_end_of_an_epoch(
+    tmp_path, make_model, images, place
+):
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    callbacks = [checkpoint, Busy()]
+    model = make_model()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(
+                *(images, None, 8, 2),
+                verbose=0,
+                callbacks=callbacks[:: 1 if place == "after" else -1],
+            )
+    finally:
+        checkpoint.close()
+    assert checkpoint.saved and checkpoint.signal == signal.SIGTERM
+    assert latest_checkpoint(tmp_path)[1:] == (1, 0)
+    assert int(model.optimizer.iterations) == 3
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_an_interrupt_of_a_save(
+    tmp_path, make_model, images, monkeypatch, signals
+):
+    model = make_model()
+    fit(model, images, RunCheckpoint(tmp_path, 3))
+    save = type(model).save
+
+    def slow(self, path):
+        for _ in range(signals):
+            os.kill(os.getpid(), signal.SIGTERM)
+        save(self, path)
+
+    monkeypatch.setattr(type(model), "save", slow)
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, images, checkpoint, initial_epoch=1, epochs=3)
+    # The second ends it at once.
+    assert checkpoint.saved is (signals == 1)
+    assert latest_checkpoint(tmp_path)[1:] == (
+        (2, 0) if signals == 1 else (1, 0)
+    )
+    assert temporary_files(tmp_path) == []
+    assert isinstance(LAPGAN.from_preset(tmp_path), LAPGAN)
+
+
+# === The log ===
 
 
 def test_a_log_s_epoch_done_again_replaces_its_line(tmp_path):

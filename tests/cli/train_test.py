@@ -2,8 +2,10 @@ import csv
 import errno
 import json
 import os
+import shutil
 import signal
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -77,9 +79,12 @@ def test_leaves_a_run_folder(run, preset, tmp_path):
     assert any(moved)
 
 
-@pytest.mark.parametrize("step, saved", [(1, (0, 2)), (3, (1, 0))])
+@pytest.mark.parametrize(
+    "step, saved, number",
+    [(1, (0, 2), signal.SIGINT), (3, (1, 0), signal.SIGTERM)],
+)
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
-    run, preset, monkeypatch, step, saved
+    run, preset, monkeypatch, step, saved, number
 ):
     # Not looked at here, and slow to compile.
     monkeypatch.setattr(
@@ -87,9 +92,9 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     )
     run("train", preset, *SHORT, "--epochs", 2, "--output", "whole")
     with monkeypatch.context() as patch:
-        interrupt_at(patch, step)
+        interrupt_at(patch, step, number)
         result = run("train", preset, *SHORT, "--epochs", 2, "--output", "a")
-    assert result.exit_code == 130
+    assert result.exit_code == 128 + number
     assert f"train {preset} --output a --resume" in result.stderr
     assert run_checkpoint.latest_checkpoint("a")[1:] == saved
     # Settings come from the run.
@@ -97,8 +102,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     assert result.exit_code == 0, result.output
     for a, b in zip(weights("whole"), weights("a"), strict=True):
         np.testing.assert_array_equal(a, b)
-    with open("a/log.csv") as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+    assert Path("a/log.csv").read_text() == Path("whole/log.csv").read_text()
     with open("a/command.txt") as file:
         assert len(file.readlines()) == 2
 
@@ -126,7 +130,10 @@ def test_a_run_as_the_start_of_another(run, fails, trained):
     with open("b/log.csv") as file:
         header = next(csv.reader(file))
     assert "d_loss_0" in header and "d_loss_1" not in header
-    a, b = LAPGAN.from_preset("a"), LAPGAN.from_preset("b")
+    assert "Join it with the other levels: keras-lapgan assemble b" in (
+        result.stdout
+    )
+    a, b = LAPGAN.from_preset("a"), LAPGAN.assemble(["a", "b"])
     for k, same in ((0, False), (1, True)):
         pairs = zip(
             a.level(k).generator.get_weights(),
@@ -184,7 +191,7 @@ def test_overwrite_replaces_a_run_and_nothing_else(run, fails, preset, trained):
         (["TINY"], 2, "--data: name the pictures to train on"),
         (["TINY", "--data", "sampel"], 1, "Did you mean sample"),
         (["TINY", *SHORT, "--levels", "a"], 2, "'--levels': numbers with"),
-        (["TINY", *SHORT, "--levels", "7"], 2, "0 (finest) to 1 (coarsest)"),
+        (["TINY", *SHORT, "--levels", "7"], 1, "0, 1 (0 is the finest)"),
         (["TINY", *SHORT, "--split", "test"], 1, "split='test'"),
         (["TINY", *SHORT, "--batch-size", 2000], 1, "batch_size=2000"),
         (["TINY", *SHORT, "--resize", "none"], 1, "20"),
@@ -213,12 +220,72 @@ def test_a_run_without_a_checkpoint(fails, preset, tmp_path):
     assert "'a' has no checkpoint to resume. Start it again" in error
 
 
-def test_a_checkpoint_that_is_cut_off(fails, trained):
+def test_checkpoints_that_are_all_damaged(fails, trained):
     path = run_checkpoint.latest_checkpoint("a")[0]
     path.write_bytes(path.read_bytes()[:5000])
     error = fails("train", "a", "--resume", "--epochs", 2, code=1)
+    assert "the checkpoints of 'a' are damaged. Start a new run" in error
+
+
+def test_a_checkpoint_of_something_else(fails, trained):
+    path = run_checkpoint.latest_checkpoint("a")[0]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{" * 1000)
+    error = fails("train", "a", "--resume", "--epochs", 2, code=1)
     assert str(path) in error and "cannot be read" in error
     assert len(error) < 500
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(run, preset):
+    args = ("train", preset, *SHORT, "--epochs", 3, "--monitor", "off")
+    assert run(*args, "--output", "whole").exit_code == 0
+    shutil.copytree("whole", "a")
+    damaged, before = sorted(Path("a/checkpoint").iterdir(), reverse=True)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    result = run("train", preset, "--output", "a", "--resume")
+    assert result.exit_code == 0, result.output
+    assert (
+        f"Warning: '{damaged}' is damaged; going on from the one before, "
+        f"{before.name}.\n"
+    ) in result.stderr
+    for a, b in zip(weights("whole"), weights("a"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name in ("log.csv", "metadata.json"):
+        assert Path("a", name).read_text() == Path("whole", name).read_text()
+    names = ["epoch_0002_step_000000.keras", "epoch_0003_step_000000.keras"]
+    assert sorted(os.listdir("a/checkpoint")) == names
+    assert run_checkpoint.latest_checkpoint("a")[1:] == (3, 0)
+
+
+def test_saves_within_an_epoch(run, preset, monkeypatch):
+    saved = []
+    save = callbacks.RunCheckpoint._save
+
+    def spy(self, epoch, step, logs=None):
+        saved.append((epoch, step))
+        save(self, epoch, step, logs)
+
+    monkeypatch.setattr(callbacks.RunCheckpoint, "_save", spy)
+    args = ("train", preset, *SHORT, "--epochs", 1, "--output", "a")
+    result = run(*args, "--save-steps", 2, "--monitor", "off")
+    assert result.exit_code == 0, result.output
+    # And is asked of the run's continuation.
+    assert run("train", "a", "--resume", "--epochs", 2).exit_code == 0
+    assert saved == [(0, 2), (1, 0), (1, 2), (2, 0)]
+
+
+def test_what_was_to_follow_the_last_save_does(run, fails, trained):
+    grids = sorted(Path("a/samples").iterdir())
+    expected = [grid.read_bytes() for grid in grids]
+    grids[1].unlink()
+    grids[0].write_bytes(b"")
+    Path("a/curves.png").unlink()
+    result = run("train", "a", "--resume")
+    assert result.exit_code == 0, result.output
+    assert [grid.read_bytes() for grid in grids] == expected
+    assert Path("a/curves.png").is_file()
+    error = fails("train", "a", "--resume", code=2)
+    assert "done 1 epochs already" in error
 
 
 def test_pictures_that_became_fewer(run, fails, preset):

@@ -77,3 +77,16 @@ def test_active_is_innermost_and_ends():
             raise RuntimeError
         assert active_random() is outer
     assert active_random() is None
+
+
+def test_each_replica_draws_its_own_numbers():
+    draws = [
+        ops.convert_to_numpy(
+            StepRandom(1, 2, replica=r).at("scope").uniform((1000,), "stream")
+        )
+        for r in range(3)
+    ]
+    one = StepRandom(1, 2).at("scope").uniform((1000,), "stream")
+    np.testing.assert_array_equal(draws[0], ops.convert_to_numpy(one))
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert abs(np.corrcoef(draws[a], draws[b])[0, 1]) < 0.15

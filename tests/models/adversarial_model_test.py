@@ -416,3 +416,18 @@ def test_the_values_of_a_test_fit_the_first_names(tiny):
     for name, value in zip(names, listed, strict=False):
         assert value == pytest.approx(named[name], abs=1e-6)
     assert len(listed) == len(named) < len(names)
+
+
+def test_a_data_set_of_unknown_length_counts_no_step_more(tiny):
+    # Keras finds out within a step that there is no more data.
+    tf = pytest.importorskip("tensorflow")
+    known = tf.data.Dataset.from_tensor_slices(tiny.images(32)).batch(8)
+    runs = []
+    for data in (known, known.filter(lambda images: True)):
+        model = tiny.model()
+        model.compile(SGD(0.1), SGD(0.1), **tiny.compiled)
+        runs.append(model.fit(data, epochs=2, verbose=0).history)
+        assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 8
+        assert float(ops.convert_to_numpy(model.level(0).averaged_steps)) == 8
+    for name, values in runs[0].items():
+        np.testing.assert_allclose(runs[1][name], values, atol=1e-6)

@@ -2,11 +2,13 @@
 
     python tools/benchmarks/train_step.py --preset lapgan_cifar10_small
 
-Both sides do the same work on the same pictures with the same number of
+All sides do the same work on the same pictures with the same number of
 threads: corner crops, normalisation, the 28-14-8 pyramid, D's update on B
 real and B generated bands, G's update on B fresh ones, damped SGD, at all
-levels. PyTorch runs eagerly, channels last. Rounds of the two sides
-alternate, and the ratio is that of the medians. Then the share of input,
+levels. PyTorch runs channels last, eagerly and through `torch.compile`. The
+floor is the sum of the convolutions and matrix products of our own step, each
+compiled and timed alone: what no rearrangement around them can save. Rounds of
+the sides alternate, and the ratios are of medians. Then the share of input,
 pyramid, D's half and G's half of the step. The backend is `KERAS_BACKEND`.
 """
 
@@ -21,7 +23,7 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def hand_written(model, batch_size):
+def hand_written(model, batch_size, compiled=False):
     """Returns a function that makes one step of the same LAPGAN in torch."""
     import torch
     import torch.nn.functional as F
@@ -136,10 +138,11 @@ def hand_written(model, batch_size):
             shape = (batch_size, 1, sizes[k], sizes[k])
         return torch.rand(shape) * 2 - 1
 
-    def step(images):
-        x = torch.from_numpy(images).permute(0, 3, 1, 2)
-        x = (crop(x).float() - 127.5) / 127.5
-        levels = bands(x.contiguous(memory_format=channels_last))
+    def prepared(images):
+        x = (crop(images.permute(0, 3, 1, 2)).float() - 127.5) / 127.5
+        return bands(x.contiguous(memory_format=channels_last))
+
+    def d_loss(levels):
         loss = 0.0
         for k, (band, condition) in enumerate(levels):
             with torch.no_grad():
@@ -149,15 +152,29 @@ def hand_written(model, batch_size):
                 condition = torch.cat([condition, condition])
             real, fake = discriminators[k](both, condition).chunk(2)
             loss = loss + (F.softplus(-real) + F.softplus(fake)).mean() / 2
+        return loss
+
+    def g_loss(levels):
+        loss = 0.0
+        for k, (_, condition) in enumerate(levels):
+            fake = generators[k](noise(k), condition)
+            loss = loss + F.softplus(-discriminators[k](fake, condition)).mean()
+        return loss
+
+    if compiled:
+        prepared, d_loss, g_loss = map(
+            torch.compile, (prepared, d_loss, g_loss)
+        )
+
+    def step(images):
+        levels = prepared(torch.from_numpy(images))
+        loss = d_loss(levels)
         d_optimizer.zero_grad()
         loss.backward()
         d_optimizer.step()
 
-        loss = 0.0
         discriminators.requires_grad_(False)
-        for k, (_, condition) in enumerate(levels):
-            fake = generators[k](noise(k), condition)
-            loss = loss + F.softplus(-discriminators[k](fake, condition)).mean()
+        loss = g_loss(levels)
         g_optimizer.zero_grad()
         loss.backward()
         g_optimizer.step()
@@ -165,6 +182,128 @@ def hand_written(model, batch_size):
         return float(loss.detach())
 
     return step
+
+
+# === The floor ===
+
+
+def products(model, batch_size):
+    """The convolutions and matrix products of a step.
+
+    Returns:
+        A dict from `(layer's kind, input's shape, kernel's shape, strides,
+        padding, groups, pass)` to how often a step has it. A pass is `forward`,
+        `input` or `kernel`, the gradient with respect to these.
+    """
+    found = {}
+
+    def add(network, rows, passes, first_input):
+        """`first_input`: whether the gradient goes on to the inputs."""
+        is_first = True
+        for layer in network.layers:
+            kind = type(layer).__name__
+            if kind not in ("Conv2D", "Dense"):
+                continue
+            wanted = [p for p in passes if p != "input" or not is_first]
+            if is_first and first_input:
+                wanted = list(passes)
+            is_first = False
+            shape = (rows, *layer.input.shape[1:])
+            more = (
+                (layer.strides, layer.padding, layer.groups)
+                if kind == "Conv2D"
+                else ((1, 1), "valid", 1)
+            )
+            for one in wanted:
+                key = (kind, shape, tuple(layer.kernel.shape), *more, one)
+                found[key] = found.get(key, 0) + 1
+
+    b = batch_size
+    for level in model.levels:
+        g, d = level.generator, level.discriminator
+        add(g, b, ["forward"], False)
+        add(d, 2 * b, ["forward", "input", "kernel"], False)
+        add(g, b, ["forward", "input", "kernel"], False)
+        add(d, b, ["forward", "input"], True)
+    return found
+
+
+def product(kind, shape, kernel_shape, strides, padding, groups, which):
+    """Returns a function that computes one of them, compiled."""
+    import keras
+
+    backend = keras.backend.backend()
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=shape).astype("float32")
+    kernel = rng.normal(size=kernel_shape).astype("float32")
+
+    def forward(x, kernel):
+        if kind == "Dense":
+            return keras.ops.matmul(x, kernel)
+        return keras.ops.conv(x, kernel, strides, padding)
+
+    out = np.zeros(keras.ops.shape(forward(x, kernel)), "float32")
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        x, kernel, out = map(tf.constant, (x, kernel, out))
+        if kind == "Dense":
+            function = {
+                "forward": lambda: tf.matmul(x, kernel),
+                "input": lambda: tf.matmul(out, kernel, transpose_b=True),
+                "kernel": lambda: tf.matmul(x, out, transpose_a=True),
+            }[which]
+        else:
+            options = {
+                "strides": [1, *strides, 1],
+                "padding": padding.upper(),
+            }
+            raw = tf.raw_ops
+            function = {
+                "forward": lambda: forward(x, kernel),
+                "input": lambda: raw.Conv2DBackpropInput(
+                    input_sizes=shape,
+                    filter=kernel,
+                    out_backprop=out,
+                    **options,
+                ),
+                "kernel": lambda: raw.Conv2DBackpropFilter(
+                    input=x,
+                    filter_sizes=kernel_shape,
+                    out_backprop=out,
+                    **options,
+                ),
+            }[which]
+        # XLA is what Keras takes for groups.
+        function = tf.function(function, jit_compile=groups > 1)
+        return lambda: function()
+    if backend == "jax":
+        import jax
+
+        function = jax.jit(
+            {
+                "forward": forward,
+                "input": lambda x, kernel: jax.linear_transpose(
+                    lambda x: forward(x, kernel), x
+                )(out)[0],
+                "kernel": lambda x, kernel: jax.linear_transpose(
+                    lambda kernel: forward(x, kernel), kernel
+                )(out)[0],
+            }[which]
+        )
+        return lambda: function(x, kernel).block_until_ready()
+    raise SystemExit(f"no floor is measured on {backend}")
+
+
+def floor(model, batch_size, rounds):
+    """Seconds of all products of a step."""
+    total = 0.0
+    for key, count in products(model, batch_size).items():
+        function = product(*key)
+        function()
+        times = [seconds(function) for _ in range(rounds)]
+        total += count * statistics.median(times)
+    return total
 
 
 def seconds(function, *args):
@@ -256,6 +395,9 @@ def main():
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--jit", action="store_true")
+    parser.add_argument("--run-eagerly", action="store_true")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--no-floor", action="store_true")
     arguments = parser.parse_args()
 
     # Torch first: its OpenMP and TensorFlow's live in one process.
@@ -265,28 +407,41 @@ def main():
 
     torch.set_num_threads(os.cpu_count())
     model = LAPGAN.from_preset(arguments.preset, load_weights=False)
-    model.compile(jit_compile=True if arguments.jit else "auto")
+    model.compile(
+        jit_compile=True if arguments.jit else "auto",
+        run_eagerly=arguments.run_eagerly,
+    )
     rng = np.random.default_rng(0)
     shape = (arguments.batch_size, 32, 32, 3)
     images = rng.integers(0, 256, shape, dtype="uint8")
-    theirs = hand_written(model, arguments.batch_size)
-
-    model.train_on_batch(images)
-    theirs(images)
-    ours_seconds, theirs_seconds = [], []
+    sides = {
+        "keras-lapgan": model.train_on_batch,
+        "eager PyTorch": hand_written(model, arguments.batch_size),
+    }
+    if not arguments.no_compile:
+        sides["torch.compile"] = hand_written(
+            model, arguments.batch_size, compiled=True
+        )
+    times = {name: [] for name in sides}
+    for step in sides.values():
+        step(images)
     for _ in range(arguments.rounds):
-        ours_seconds.append(seconds(model.train_on_batch, images))
-        theirs_seconds.append(seconds(theirs, images))
-    ours = statistics.median(ours_seconds)
-    hand = statistics.median(theirs_seconds)
+        for name, step in sides.items():
+            times[name].append(seconds(step, images))
+    medians = {name: statistics.median(x) for name, x in times.items()}
+    if not arguments.no_floor:
+        medians["floor"] = floor(model, arguments.batch_size, arguments.rounds)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     print(
         f"{arguments.preset}, batch {arguments.batch_size}, {backend}, "
         f"{os.cpu_count()} cores, {platform.machine()}"
     )
-    print(f"keras-lapgan  {ours:.3f} s a step")
-    print(f"eager PyTorch {hand:.3f} s a step, channels last")
-    print(f"ratio         {hand / ours:.2f} (above 1: keras-lapgan is faster)")
+    ours = medians["keras-lapgan"]
+    for name, value in medians.items():
+        print(
+            f"{name:14s} {value:7.3f} s a step, {value / ours:5.2f} times "
+            "keras-lapgan's"
+        )
     shares(model, images, ours)
 
 

@@ -1,0 +1,176 @@
+import inspect
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from keras_lapgan.presets.load_preset import load_preset
+from keras_lapgan.presets.sources import find_preset
+from keras_lapgan.presets.weights_layout import present_levels
+from keras_lapgan.utils.preset_error import PresetError
+
+#: What the levels of one model have been trained on and with alike.
+_ALIKE = ("data", "split", "images", "flip", "crop", "resize")
+#: What else is said of the whole, if it holds for all levels.
+_KNOWN = ("epochs", "batch_size", "seed", "precision")
+_WORDS = {"levels": "their networks", "images": "the number of pictures"}
+
+
+class Part(NamedTuple):
+    """Where a level comes from, and how long it was trained there."""
+
+    level: int
+    preset: str
+    epochs: int | None
+
+
+def assemble_presets(presets, cls):
+    """Joins levels that were trained apart.
+
+    Args:
+        presets: list of str or path. Of a level that several have, the last
+            counts.
+        cls: the class that the model is of.
+
+    Returns:
+        The model; its metadata, a dict; and a list of `Part`, by level.
+
+    Raises:
+        PresetError: a level is missing, or the presets do not belong together.
+    """
+    import numpy as np
+
+    if isinstance(presets, (str, Path)) or not presets:
+        raise PresetError(
+            "To assemble takes a list of presets or run folders. "
+            f"Received: {presets!r}"
+        )
+    names = list(map(str, presets))
+    sources = [find_preset(name) for name in names]
+    abouts = [source.metadata() for source in sources]
+    configs = [source.config() for source in sources]
+    first = _architecture(configs[0])
+    homes = {}
+    for i, name in enumerate(names):
+        _compare(names[0], name, first, _architecture(configs[i]))
+        # What is not known of one does not speak against it.
+        alike = [
+            {
+                x: about[x]
+                for x in _ALIKE
+                if abouts[0].get(x) is not None and abouts[i].get(x) is not None
+            }
+            for about in (abouts[0], abouts[i])
+        ]
+        _compare(names[0], name, *alike)
+        homes |= dict.fromkeys(present_levels(configs[i]), i)
+    count = len(first["levels"])
+    missing = [k for k in range(count) if k not in homes]
+    if missing:
+        raise PresetError(
+            f"Level{'s' * (len(missing) > 1)} {', '.join(map(str, missing))} "
+            f"of 0 to {count - 1} {'are' if missing[1:] else 'is'} in none of "
+            f"them. Received: {', '.join(names)}"
+        )
+    model = None
+    for i in sorted(set(homes.values())):
+        mine = [k for k, home in homes.items() if home == i]
+        part = load_preset(names[i], cls, levels=mine)
+        if model is None:
+            model = _whole(configs[0], cls)
+            statistics = part.normalization.get_weights()
+            model.normalization.set_weights(statistics)
+            model.terms = part.terms
+        for a, b in zip(
+            statistics, part.normalization.get_weights(), strict=True
+        ):
+            if not np.array_equal(a, b):
+                raise PresetError(
+                    "The levels were trained on pictures normalised "
+                    "differently, by other means and deviations. Train them "
+                    f"on the same pictures. Received: {names[i]!r} and "
+                    f"{names[min(homes.values())]!r}"
+                )
+        if part.terms != model.terms:
+            raise PresetError(
+                "The levels' weights have different terms (licence, NOTICE). "
+                f"Received: {names[i]!r} and {names[min(homes.values())]!r}"
+            )
+        for k in mine:
+            model.level(k).set_weights(part.level(k).get_weights())
+    parts = [
+        Part(k, names[homes[k]], abouts[homes[k]].get("epochs"))
+        for k in range(count)
+    ]
+    return model, _about([abouts[homes[k]] for k in range(count)]), parts
+
+
+def _architecture(config):
+    """What must be the same of all levels' models."""
+    kept = dict(config["config"])
+    for name in ("present", "name", "trainable", "dtype", "class_names"):
+        kept.pop(name, None)
+    kept["levels"] = [
+        [
+            _network(level["config"][role])
+            for role in ("generator", "discriminator")
+        ]
+        for level in kept["levels"]
+    ]
+    return kept
+
+
+def _network(serialized):
+    """A network's class and arguments, those left out as well."""
+    from keras_lapgan import networks
+
+    cls = getattr(networks, serialized["class_name"])
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    arguments = {
+        x.name: x.default for x in parameters if x.default is not x.empty
+    } | serialized["config"]
+    for name in ("name", "trainable", "dtype"):
+        arguments.pop(name, None)
+    # Tuples are lists there.
+    return serialized["class_name"], json.loads(json.dumps(arguments))
+
+
+def _compare(first, second, a, b):
+    for name in dict.fromkeys([*a, *b]):
+        if a.get(name) == b.get(name):
+            continue
+        where = f"{first!r} and {second!r}"
+        if name != "levels":
+            where = " and ".join(
+                f"{who!r} with {what.get(name)!r}"
+                for who, what in ((first, a), (second, b))
+            )
+        raise PresetError(
+            "The levels do not belong together: they differ in "
+            f"{_WORDS.get(name, name)}. Received: {where}"
+        )
+
+
+def _whole(config, cls):
+    import keras
+
+    config = {**config, "config": dict(config["config"])}
+    config["config"].pop("present", None)
+    recipe = config.pop("compile_config", None)
+    model = keras.saving.deserialize_keras_object(config)
+    if recipe:
+        model.compile(**{**recipe, "levels": None})
+    return model
+
+
+def _about(abouts):
+    """Metadata of the whole: what is known of all levels alike."""
+    common = {
+        name: value
+        for name, value in abouts[0].items()
+        if all(about.get(name) == value for about in abouts)
+    }
+    return {
+        name: common[name]
+        for name in ("preset", *_ALIKE, *_KNOWN)
+        if common.get(name) is not None
+    }
