@@ -258,6 +258,9 @@ def with_callbacks(folder):
             epochs=2,
             verbose=0,
             callbacks=[
+                callbacks.LevelMonitor(
+                    PICTURES[:32], LABELS[:32], count=16, report=list
+                ),
                 callbacks.BestLevel(
                     PICTURES[:32],
                     LABELS[:32],
