@@ -1,9 +1,13 @@
 import contextlib
 import json
+import os
 import shlex
+import shutil
 import signal
 import sys
+import tempfile
 import textwrap
+import traceback
 from pathlib import Path
 
 import click
@@ -41,8 +45,10 @@ FILES = (
     "command.txt",
 )
 #: Options that a run may go on without, or with, and how it remembers them.
-KEPT = ("monitor", "best_levels", "tensorboard", "save_steps")
+KEPT = ("monitor", "best_levels", "tensorboard", "save_steps", "strategy")
 OPTIONS = "options.json"
+#: What a worker that does not write the run needs of it to go on.
+READ = ("NOTICE", "best_levels", "checkpoint", "log.csv", "metadata.json")
 #: Pictures that the callbacks hold samples against.
 HELD_OUT = 64
 
@@ -134,6 +140,18 @@ def _levels(ctx, param, value):
     type=click.IntRange(1),
     metavar="N",
     help="Save within epochs too, every N steps.  [default: after each epoch]",
+)
+@click.option(
+    "--strategy",
+    # As in `training/strategy.py`, which imports Keras.
+    type=click.Choice(
+        ["auto", "one", "mirrored", "multi-worker", "data-parallel"]
+    ),
+    default="auto",
+    show_default=True,
+    help="Devices that share each batch: one; all of this machine (mirrored "
+    "on TensorFlow, data-parallel on JAX); those of all workers of TF_CONFIG "
+    "or Slurm.",
 )
 @click.option(
     "--output",
@@ -335,11 +353,116 @@ def _resumed_settings(metadata, settings, given):
 def _train(preset, output, resume, behind, metadata, settings):
     from keras_lapgan.cli.backend import import_keras
 
-    seed = settings["seed"]
-    keras = import_keras(seed)
+    keras = import_keras(settings["seed"])
     if settings["precision"] == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
 
+    from keras_lapgan.training import strategy
+
+    name = strategy.resolve(settings["strategy"], settings["batch_size"])
+    workers, worker = strategy.workers_of(name)
+    with contextlib.ExitStack() as stack:
+        home = output
+        if workers > 1:
+            click.echo(
+                f"worker {worker} of {workers} waits for the others", err=True
+            )
+            stack.enter_context(_one_of_several(preset, output))
+        if worker:
+            # Copied before the others are met: then the run goes on.
+            home = stack.enter_context(_scratch(output, resume))
+        chosen = strategy.make(name)
+        click.echo(chosen.describe(), err=True)
+        if not chosen.is_chief:
+            stack.enter_context(_unheard())
+        stack.enter_context(chosen.scope())
+        _fit(keras, chosen, preset, home, resume, behind, metadata, settings)
+
+
+@contextlib.contextmanager
+def _scratch(output, resume):
+    """A folder for a worker that does not write the run.
+
+    Its steps are those of the chief, which take all workers, so it also does
+    what the chief does after them, and saves: here, for nobody.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / output.name
+        if resume:
+            home.mkdir()
+        for name in READ if resume else ():
+            if (output / name).is_dir():
+                shutil.copytree(output / name, home / name)
+            elif (output / name).exists():
+                shutil.copy(output / name, home / name)
+        try:
+            yield home
+        except click.ClickException as error:
+            error.message = error.message.replace(str(home), str(output))
+            raise
+
+
+@contextlib.contextmanager
+def _unheard():
+    """Lets nothing be printed that the chief prints as well."""
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _one_of_several(preset, output):
+    """Ends a worker's process at once if it fails, and tells why.
+
+    By itself it would wait for the others, which may wait for it.
+    """
+    from keras_lapgan.training import strategy
+
+    code = 1
+    try:
+        yield
+        return
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except SystemExit as error:
+        code = error.code
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted.", err=True)
+        code = 128 + signal.SIGINT
+    except Exception as error:
+        if strategy.is_of_workers(error):
+            kept = "Nothing was saved yet: start all of them again."
+            if _is_resumable(output):
+                kept = (
+                    "The last checkpoint is kept. Start all of them again "
+                    f"with: {_go_on(preset, output)}"
+                )
+            click.echo(
+                f"Error: a worker of this job ended before the others. {kept}",
+                err=True,
+            )
+        elif isinstance(error, (OSError, ValueError)):
+            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        else:
+            traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _go_on(preset, output):
+    """The command that resumes a run."""
+    return shlex.join(
+        ["keras-lapgan", "train", preset]
+        + ["--output", str(output), "--resume"]
+    )
+
+
+def _fit(keras, chosen, preset, output, resume, behind, metadata, settings):
     from keras_lapgan import callbacks
     from keras_lapgan import datasets
     from keras_lapgan.callbacks.save_error import save_errors
@@ -351,6 +474,7 @@ def _train(preset, output, resume, behind, metadata, settings):
     from keras_lapgan.utils.checkpoints import list_checkpoints
     from keras_lapgan.utils.files import write_file
 
+    seed = settings["seed"]
     done_epochs = done_steps = 0
     if resume:
         model, done_epochs, done_steps = _load_checkpoint(keras, output)
@@ -393,6 +517,7 @@ def _train(preset, output, resume, behind, metadata, settings):
     # What cannot be saved is told before it has been trained.
     checked_about(metadata)
     serialized(model)
+    chosen.check(model, batches)
     if not resume and output.exists():
         _clear(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -409,6 +534,7 @@ def _train(preset, output, resume, behind, metadata, settings):
         skipped=done_steps,
         unless=lambda: any(x.condemned for x in monitor),
         save_steps=settings["save_steps"],
+        agree=chosen.any_worker if chosen.num_workers > 1 else None,
     )
     progress = callbacks.TrainingProgress(
         epochs * steps, steps, done=done_epochs * steps + done_steps
@@ -463,10 +589,7 @@ def _train(preset, output, resume, behind, metadata, settings):
                 save_preset(model, output, {**metadata, **done})
     except KeyboardInterrupt:
         progress.close()
-        go_on = shlex.join(
-            ["keras-lapgan", "train", preset]
-            + ["--output", str(output), "--resume"]
-        )
+        go_on = _go_on(preset, output)
         if checkpoint.saved:
             message = f"the run is saved. Go on with: {go_on}"
         elif _is_resumable(output):

