@@ -8,6 +8,9 @@ import click
 
 from keras_lapgan.version import __version__
 
+#: Seconds after which a signal to end that had no effect is tried again.
+_PATIENCE = 2.0
+
 
 class _Group(click.Group):
     """Imports a command's file only when the command is asked for.
@@ -78,9 +81,21 @@ def cli():
 
 def main():
     """Runs the command line."""
-    # As Ctrl-C does, it lets every command clean up.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-    cli(prog_name="keras-lapgan")
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        cli(prog_name="keras-lapgan")
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _end(number, frame):
+    """Ends the program as Ctrl-C does: every command cleans up."""
+    if hasattr(signal, "setitimer"):
+        # What is being imported or collected may have swallowed it by then.
+        signal.signal(signal.SIGALRM, _end)
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    sys.exit(143)
 
 
 if __name__ == "__main__":

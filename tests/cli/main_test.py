@@ -82,3 +82,25 @@ def test_debugging_shows_where_an_error_came_from(monkeypatch):
     monkeypatch.setenv("KERAS_LAPGAN_DEBUG", "1")
     result = CliRunner().invoke(main.cli, ["train"])
     assert isinstance(result.exception, ValueError)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no SIGTERM")
+@pytest.mark.parametrize("swallow", [True, False])
+def test_a_signal_to_end_ends_it(swallow):
+    done = python(
+        f"""
+import os, signal, sys, time
+from keras_lapgan.cli import main
+def command(prog_name):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException:
+        if not {swallow}:
+            raise
+    time.sleep(60)
+main.cli = command
+main._PATIENCE = 0.2
+main.main()
+"""
+    )
+    assert done.returncode == 143 and not done.stderr
