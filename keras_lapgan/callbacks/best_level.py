@@ -276,15 +276,21 @@ class BestLevel(keras.callbacks.Callback):
 
     def _read(self):
         """Takes what an earlier run of this folder kept by the same figure."""
+        path = self.folder / FIGURES
         try:
-            content = json.loads((self.folder / FIGURES).read_text())
+            content = json.loads(path.read_text())
+            if content["protocol"] != self._protocol():
+                return
+            found = {int(k): Best(**x) for k, x in content["levels"].items()}
+            self._latest = {int(k): x for k, x in content["latest"].items()}
         except FileNotFoundError:
             return
-        if content["protocol"] != self._protocol():
-            return
-        found = {int(k): Best(**x) for k, x in content["levels"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{str(path)!r} is damaged. Remove its folder, and the best "
+                "of each level is looked for anew."
+            ) from error
         self.best = {k: x for k, x in found.items() if self._path(k).is_file()}
-        self._latest = {int(k): x for k, x in content["latest"].items()}
 
 
 def _digest(*parts):

@@ -5,13 +5,16 @@ import threading
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_lapgan.callbacks.divergence_error import DivergenceError
 from keras_lapgan.callbacks.save_error import save_errors
+from keras_lapgan.presets.preset_folder import is_preset_folder
 from keras_lapgan.presets.preset_folder import save_preset
 from keras_lapgan.utils.checkpoints import checkpoint_path
 from keras_lapgan.utils.checkpoints import is_whole
 from keras_lapgan.utils.checkpoints import latest_checkpoint
+from keras_lapgan.utils.checkpoints import list_checkpoints
 from keras_lapgan.utils.checkpoints import read_notes
 from keras_lapgan.utils.checkpoints import write_checkpoint
 from keras_lapgan.utils.files import check_room
@@ -142,7 +145,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         )
         # After the last step of an epoch, the epoch's end saves.
         if is_due and step < self.steps_per_epoch:
-            self._save(self._epoch, step)
+            self._save(self._epoch, step, with_preset=is_asked)
             self._saved_step = step
             self._stop_if(is_asked)
 
@@ -153,6 +156,10 @@ class RunCheckpoint(keras.callbacks.Callback):
             with save_errors(self.folder):
                 self._check_room()
                 append_log(self.folder, epoch + 1, logs)
+                # What was saved on the way here.
+                for path, done, steps in list_checkpoints(self.folder):
+                    if done == epoch and steps:
+                        path.unlink()
             return
         self._check_finite(epoch + 1, logs)
         self._save(epoch + 1, 0, logs)
@@ -169,26 +176,33 @@ class RunCheckpoint(keras.callbacks.Callback):
             self.close()
             raise KeyboardInterrupt
 
-    def _save(self, epoch, step, logs=None):
+    def _save(self, epoch, step, logs=None, with_preset=True):
+        self._check_weights(epoch, step)
         with save_errors(self.folder):
             self._check_room()
             if logs is not None:
                 append_log(self.folder, epoch, logs)
             path = checkpoint_path(self.folder, epoch, step)
             path.parent.mkdir(exist_ok=True)
-            kept = latest_checkpoint(self.folder, before=(epoch, step))
+            kept = {
+                latest_checkpoint(self.folder, before=before)
+                # The one before, and the last that is of an epoch's end.
+                for before in ((epoch, step), (epoch, 1))
+            }
+            kept = {path, *(found[0] for found in kept if found)}
             write_checkpoint(
                 path, self.model, {"means": self._means()} if step else {}
             )
             # Those that a kill left half-written, too.
             for old in path.parent.glob("*.keras"):
-                if old != path and not (kept and old == kept[0]):
+                if old not in kept:
                     old.unlink()
-            save_preset(
-                self.model,
-                self.folder,
-                {**self.metadata, "epochs": epoch, "steps": step},
-            )
+            if with_preset or not is_preset_folder(self.folder):
+                save_preset(
+                    self.model,
+                    self.folder,
+                    {**self.metadata, "epochs": epoch, "steps": step},
+                )
         self.saved = True
 
     def _means(self):
@@ -213,18 +227,26 @@ class RunCheckpoint(keras.callbacks.Callback):
     def _check_finite(self, epoch, logs):
         for name, value in logs.items():
             # One gradient may overflow, and what others log may be missing.
-            if "loss" not in name or math.isfinite(float(value)):
-                continue
-            found = latest_checkpoint(self.folder)
-            raise DivergenceError(
-                f"Training diverged: {name} is {float(value)} at epoch "
-                f"{epoch}; "
-                + (
-                    f"the checkpoint before is kept, {str(found[0])!r}."
-                    if found
-                    else "nothing was saved yet."
+            if "loss" in name and not math.isfinite(float(value)):
+                self._diverged(f"{name} is {float(value)} at epoch {epoch}")
+
+    def _check_weights(self, epoch, step):
+        for variable in self.model.weights:
+            values = keras.ops.convert_to_numpy(variable)
+            if not np.isfinite(values.astype("float32")).all():
+                self._diverged(
+                    f"{variable.path} is not finite after {epoch} epochs"
+                    + (f" and {step} steps" if step else "")
                 )
-            )
+
+    def _diverged(self, what):
+        found = latest_checkpoint(self.folder)
+        kept = (
+            f"the checkpoint before is kept, {str(found[0])!r}."
+            if found
+            else "nothing was saved yet."
+        )
+        raise DivergenceError(f"Training diverged: {what}; {kept}")
 
     def _check_room(self):
         """Refuses a disk that is too full before HDF5 meets its end.

@@ -27,11 +27,13 @@ def command(presets, output, overwrite):
 
     import_keras()
     from keras_lapgan import LAPGAN
+    from keras_lapgan.callbacks.save_error import save_errors
     from keras_lapgan.presets.assemble import assemble_presets
     from keras_lapgan.presets.preset_folder import save_preset
 
     model, metadata, parts = assemble_presets(presets, LAPGAN)
-    save_preset(model, output, metadata)
+    with save_errors(output):
+        save_preset(model, output, metadata)
     columns = [
         ("level", "right"),
         ("size", "left"),

@@ -43,7 +43,9 @@ def _print_levels(config):
         ("parameters", "right"),
     ]
     rows, totals = [], [0, 0]
-    counts = parameter_counts(config)
+    from keras_lapgan.presets.weights_layout import present_levels
+
+    counts, present = parameter_counts(config), present_levels(config)
     for k, level in enumerate(config["config"]["levels"]):
         networks = [
             level["config"][role] for role in ("generator", "discriminator")
@@ -53,7 +55,7 @@ def _print_levels(config):
         row = [str(k), f"{height}x{width}"]
         for i, network in enumerate(networks):
             row += [_described(network), f"{counts[k][i]:,}"]
-            totals[i] += counts[k][i]
+            totals[i] += counts[k][i] if k in present else 0
         rows.append(row)
     rows.append(["all", "", "", f"{totals[0]:,}", "", f"{totals[1]:,}"])
     print_table(new_table(columns, rows))

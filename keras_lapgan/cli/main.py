@@ -81,7 +81,8 @@ def cli():
 
 def main():
     """Runs the command line."""
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     try:
         cli(prog_name="keras-lapgan")
     finally:
@@ -90,11 +91,13 @@ def main():
 
 
 def _end(number, frame):
-    """Ends the program as Ctrl-C does: every command cleans up."""
+    """Ends the program on Ctrl-C and SIGTERM: every command cleans up."""
     if hasattr(signal, "setitimer"):
         # What is being imported or collected may have swallowed it by then.
-        signal.signal(signal.SIGALRM, _end)
+        signal.signal(signal.SIGALRM, lambda *args: _end(number, frame))
         signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     sys.exit(143)
 
 

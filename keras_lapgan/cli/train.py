@@ -313,9 +313,22 @@ def _is_drawn(output, epochs):
 def _read_options(output):
     try:
         found = json.loads((output / OPTIONS).read_text())
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return {}
-    return {name: found[name] for name in KEPT if name in found}
+    except ValueError:
+        found = None
+    kept, context = {}, click.get_current_context()
+    for option in context.command.params:
+        name = option.name
+        try:
+            if name in KEPT and name in found:
+                kept[name] = option.type_cast_value(context, found[name])
+        except (TypeError, click.BadParameter) as error:
+            raise options.Mistake(
+                f"--resume: {str(output / OPTIONS)!r} is damaged. Remove it, "
+                "and give the options of the run again that are not default."
+            ) from error
+    return kept
 
 
 def _resumed_settings(metadata, settings, given):
@@ -339,6 +352,10 @@ def _resumed_settings(metadata, settings, given):
     left = metadata["behind"] or (
         settings["best_levels"] and metadata["has_best_levels"]
     )
+    if done == settings["epochs"] and "epochs" in given and not left:
+        # A job that was sent once more.
+        click.echo(f"{done} epochs are done already.")
+        click.get_current_context().exit()
     if done >= settings["epochs"] and not left:
         raise options.Mistake(
             f"This run has done {done} epochs already; ask for more with "
@@ -365,7 +382,9 @@ def _train(preset, output, resume, behind, metadata, settings):
         home = output
         if workers > 1:
             click.echo(
-                f"worker {worker} of {workers} waits for the others", err=True
+                f"worker {worker} of {workers} waits for the others, "
+                f"{strategy.PATIENCE} seconds at most",
+                err=True,
             )
             stack.enter_context(_one_of_several(preset, output))
         if worker:
@@ -386,8 +405,10 @@ def _scratch(output, resume):
     Its steps are those of the chief, which take all workers, so it also does
     what the chief does after them, and saves: here, for nobody.
     """
+    from keras_lapgan.callbacks import SaveError
+
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / output.name
+        home = Path(folder) / "run"
         if resume:
             home.mkdir()
         for name in READ if resume else ():
@@ -398,7 +419,9 @@ def _scratch(output, resume):
         try:
             yield home
         except click.ClickException as error:
-            error.message = error.message.replace(str(home), str(output))
+            # What could not be written is here; what was is the chief's.
+            if not isinstance(error.__cause__, SaveError):
+                error.message = error.message.replace(str(home), str(output))
             raise
 
 
@@ -429,7 +452,7 @@ def _one_of_several(preset, output):
         error.show()
         code = error.exit_code
     except SystemExit as error:
-        code = error.code
+        code = error.code or 0
     except KeyboardInterrupt:
         click.echo("\nInterrupted.", err=True)
         code = 128 + signal.SIGINT
@@ -441,8 +464,10 @@ def _one_of_several(preset, output):
                     "The last checkpoint is kept. Start all of them again "
                     f"with: {_go_on(preset, output)}"
                 )
+            reason = textwrap.shorten(str(error), 150)
             click.echo(
-                f"Error: a worker of this job ended before the others. {kept}",
+                "Error: a worker of this job ended before the others "
+                f"({type(error).__name__}: {reason}). {kept}",
                 err=True,
             )
         elif isinstance(error, (OSError, ValueError)):
@@ -500,10 +525,9 @@ def _fit(keras, chosen, preset, output, resume, behind, metadata, settings):
     )
     if not model.normalization.is_adapted:
         click.echo("measuring mean and deviation of the pictures", err=True)
-        # Of all pictures in a mixed order, however few are trained on.
-        model.adapt(
-            datasets.ImageBatches(source, min(100, len(source)), seed=seed)
-        )
+        # Of all pictures in a mixed order, however few are trained on; the
+        # same whatever the seed, so that levels of several runs fit.
+        model.adapt(datasets.ImageBatches(source, min(100, len(source))))
 
     # A level alone draws from real pictures.
     shown = None

@@ -10,7 +10,6 @@ from keras_lapgan.layers.crop import Crop
 from keras_lapgan.layers.laplacian_pyramid import LaplacianPyramid
 from keras_lapgan.layers.noise import checked_seed
 from keras_lapgan.layers.normalization import ImageNormalization
-from keras_lapgan.layers.randomness import StepRandom
 from keras_lapgan.models.absent_level import AbsentLevel
 from keras_lapgan.models.adversarial_model import AdversarialModel
 from keras_lapgan.models.adversarial_model import Bands
@@ -364,8 +363,7 @@ class LAPGAN(AdversarialModel):
             seen = 0
             for i, batch in enumerate(batches):
                 images, _ = inputs.split_batch(batch)
-                random = StepRandom(0, i, "adapt/")
-                crops = self.crop(images, random=random)
+                crops = self.crop(images, random=_HostRandom(i))
                 yield ops.convert_to_numpy(crops)
                 seen += len(crops)
                 if seen >= max_images:
@@ -991,6 +989,17 @@ class LAPGAN(AdversarialModel):
             with _seeded(f"{base}/level_{k}"):
                 levels.append(keras.saving.deserialize_keras_object(level))
         return cls(**{**config, "levels": levels})
+
+
+class _HostRandom:
+    """What crops are drawn by, the same on every backend."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def uniform(self, shape, stream):
+        rng = np.random.default_rng([self.number, *stream.encode()])
+        return rng.random(shape, "float32")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@ import numpy as np
 
 # A batch is padded to one of these, so that a new count seldom means a new
 # compilation.
-_BATCH_SIZES = (1, 8, 32, 128)
+_BATCH_SIZES = (1, 8, 32, 64, 128)
 
 
 class Sampler(keras.Model):

@@ -1,5 +1,6 @@
 import inspect
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,11 +9,13 @@ from keras_lapgan.presets.sources import find_preset
 from keras_lapgan.presets.weights_layout import present_levels
 from keras_lapgan.utils.preset_error import PresetError
 
-#: What the levels of one model have been trained on and with alike.
-_ALIKE = ("data", "split", "images", "flip", "crop", "resize")
-#: What else is said of the whole, if it holds for all levels.
-_KNOWN = ("epochs", "batch_size", "seed", "precision")
-_WORDS = {"levels": "their networks", "images": "the number of pictures"}
+#: What is said of the whole, if it holds for all levels.
+_KNOWN = (
+    *("preset", "data", "split", "images", "flip", "crop", "resize"),
+    *("epochs", "batch_size", "seed", "precision"),
+)
+#: What every Keras object has.
+_ANY = ("name", "trainable", "dtype")
 
 
 class Part(NamedTuple):
@@ -48,20 +51,14 @@ def assemble_presets(presets, cls):
     sources = [find_preset(name) for name in names]
     abouts = [source.metadata() for source in sources]
     configs = [source.config() for source in sources]
-    first = _architecture(configs[0])
+    first = _architecture(configs[0], cls)
     homes = {}
     for i, name in enumerate(names):
-        _compare(names[0], name, first, _architecture(configs[i]))
+        _compare(names[0], name, first, _architecture(configs[i], cls))
+        a, b = (_pictures(abouts[k], configs[k]) for k in (0, i))
         # What is not known of one does not speak against it.
-        alike = [
-            {
-                x: about[x]
-                for x in _ALIKE
-                if abouts[0].get(x) is not None and abouts[i].get(x) is not None
-            }
-            for about in (abouts[0], abouts[i])
-        ]
-        _compare(names[0], name, *alike)
+        a, b = ({x: c[x] for x in c if x in a and x in b} for c in (a, b))
+        _compare(names[0], name, a, b)
         homes |= dict.fromkeys(present_levels(configs[i]), i)
     count = len(first["levels"])
     missing = [k for k in range(count) if k not in homes]
@@ -83,7 +80,8 @@ def assemble_presets(presets, cls):
         for a, b in zip(
             statistics, part.normalization.get_weights(), strict=True
         ):
-            if not np.array_equal(a, b):
+            # Means and deviations in grey levels, of some rounding.
+            if not np.allclose(a, b, rtol=1e-4, atol=1e-2):
                 raise PresetError(
                     "The levels were trained on pictures normalised "
                     "differently, by other means and deviations. Train them "
@@ -104,10 +102,23 @@ def assemble_presets(presets, cls):
     return model, _about([abouts[homes[k]] for k in range(count)]), parts
 
 
-def _architecture(config):
+def _pictures(about, config):
+    """What a preset says of the pictures that it was trained on."""
+    data = about.get("data")
+    # Another machine may have the same folder elsewhere.
+    is_folder = os.sep in (data or "")
+    found = {
+        "data": None if is_folder else data,
+        "classes": config["config"].get("class_names"),
+    }
+    return {name: x for name, x in found.items() if x is not None}
+
+
+def _architecture(config, cls):
     """What must be the same of all levels' models."""
-    kept = dict(config["config"])
-    for name in ("present", "name", "trainable", "dtype", "class_names"):
+    kept = {**_defaults(cls), **config["config"]}
+    # How pictures are cut is for training alone.
+    for name in (*_ANY, "present", "class_names", "crop", "flip"):
         kept.pop(name, None)
     kept["levels"] = [
         [
@@ -124,14 +135,16 @@ def _network(serialized):
     from keras_lapgan import networks
 
     cls = getattr(networks, serialized["class_name"])
-    parameters = inspect.signature(cls.__init__).parameters.values()
-    arguments = {
-        x.name: x.default for x in parameters if x.default is not x.empty
-    } | serialized["config"]
-    for name in ("name", "trainable", "dtype"):
+    arguments = {**_defaults(cls), **serialized["config"]}
+    for name in _ANY:
         arguments.pop(name, None)
     # Tuples are lists there.
     return serialized["class_name"], json.loads(json.dumps(arguments))
+
+
+def _defaults(cls):
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    return {x.name: x.default for x in parameters if x.default is not x.empty}
 
 
 def _compare(first, second, a, b):
@@ -146,7 +159,8 @@ def _compare(first, second, a, b):
             )
         raise PresetError(
             "The levels do not belong together: they differ in "
-            f"{_WORDS.get(name, name)}. Received: {where}"
+            f"{'their networks' if name == 'levels' else name}. "
+            f"Received: {where}"
         )
 
 
@@ -170,7 +184,5 @@ def _about(abouts):
         if all(about.get(name) == value for about in abouts)
     }
     return {
-        name: common[name]
-        for name in ("preset", *_ALIKE, *_KNOWN)
-        if common.get(name) is not None
+        name: common[name] for name in _KNOWN if common.get(name) is not None
     }

@@ -139,15 +139,13 @@ def _changed(source, config, load_weights, dtype, overrides):
 
 def _checked_levels(source, config, levels):
     there = present_levels(config)
-    try:
-        chosen = sorted(set(levels))
-    except TypeError:
-        chosen = None
-    if not chosen or not set(chosen) <= set(there):
+    is_list = isinstance(levels, (list, tuple, set, range))
+    chosen = sorted(k for k in there if is_list and k in levels)
+    if not chosen or any(type(k) is not int or k not in there for k in levels):
         raise PresetError(
-            f"`levels` must be a list of some of the levels of "
-            f"{source.preset!r}: {', '.join(map(str, there))} (0 is the "
-            f"finest). Received: levels={levels!r}"
+            f"{source.preset!r} has the levels "
+            f"{', '.join(map(str, there))} (0 is the finest), of which a list "
+            f"is expected. Received: levels={levels!r}"
         )
     return chosen
 

@@ -555,6 +555,52 @@ def test_an_epoch_that_is_not_kept(tmp_path, make_model, images):
     assert [row["epoch"] for row in read_log(tmp_path)] == ["1", "2"]
 
 
+def test_what_was_saved_within_a_condemned_epoch_goes(
+    tmp_path, make_model, images
+):
+    condemned = []
+    checkpoint = RunCheckpoint(
+        tmp_path, 4, save_steps=1, unless=lambda: condemned
+    )
+    model = make_model()
+    model.fit(images, batch_size=4, callbacks=[checkpoint], verbose=0)
+    kept = weights(model)
+    condemned.append("yes")
+    model.fit(
+        *(images, None, 4, 2),
+        initial_epoch=1,
+        callbacks=[checkpoint],
+        verbose=0,
+    )
+    path, *done = latest_checkpoint(tmp_path)
+    assert done == [1, 0]
+    for found in (keras.saving.load_model(path), LAPGAN.from_preset(tmp_path)):
+        assert all(map(np.array_equal, weights(found), kept))
+
+
+def test_weights_that_are_not_finite_are_not_saved(
+    tmp_path, make_model, images
+):
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            kernel = self.model.level(0).generator.weights[0]
+            kernel.assign(np.full(kernel.shape, np.nan))
+
+    checkpoint = RunCheckpoint(tmp_path, 2, save_steps=1)
+    model = make_model()
+    model.fit(images, batch_size=8, callbacks=[checkpoint], verbose=0)
+    before = latest_checkpoint(tmp_path)
+    with pytest.raises(DivergenceError, match="is not finite after 1 epochs"):
+        model.fit(
+            *(images, None, 8, 2),
+            initial_epoch=1,
+            callbacks=[Spoil(), checkpoint],
+            verbose=0,
+        )
+    checkpoint.close()
+    assert latest_checkpoint(tmp_path) == before
+
+
 def test_an_epoch_that_lacks_a_column_leaves_it_to_others(tmp_path):
     append_log(tmp_path, 1, {"d_loss": 1.0, "diversity_0": 0.5})
     append_log(tmp_path, 2, {"d_loss": 2.0})

@@ -86,21 +86,26 @@ def test_debugging_shows_where_an_error_came_from(monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no SIGTERM")
 @pytest.mark.parametrize("swallow", [True, False])
-def test_a_signal_to_end_ends_it(swallow):
+@pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_to_end_ends_it(swallow, name, code):
     done = python(
         f"""
-import os, signal, sys, time
+import click, os, signal, sys, time
 from keras_lapgan.cli import main
-def command(prog_name):
+def command():
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.{name})
     except BaseException:
         if not {swallow}:
             raise
     time.sleep(60)
-main.cli = command
+main.cli.add_command(click.Command("stall", callback=command))
+main._Group.names += ("stall",)
+main._Group.get_command = click.Group.get_command
+sys.argv[1:] = ["stall"]
 main._PATIENCE = 0.2
 main.main()
 """
     )
-    assert done.returncode == 143 and not done.stderr
+    assert done.returncode == code
+    assert done.stderr.strip() == ("Interrupted." if code == 130 else "")

@@ -15,6 +15,8 @@ PAIRS = [
     (7, 7, "area"),
     (5, 1, "area"),
     (14, 28, "linear"),
+    (5, 10, "linear"),
+    (1, 2, "linear"),
     (8, 14, "linear"),
     (64, 96, "linear"),
     (1, 6, "linear"),
@@ -225,6 +227,8 @@ def test_float32_whatever_the_policy(policy, dtype):
         (6, 3, "area"),
         (7, 4, "area"),
         (4, 7, "linear"),
+        (5, 10, "linear"),
+        (2, 1, "burt"),
         (6, 3, "burt"),
         (3, 6, "burt"),
         (3, 6, "replicate"),
@@ -246,7 +250,14 @@ def test_gradient_is_the_transposed_matrix(source, target, method):
 
 @pytest.mark.parametrize(
     "source,target,method",
-    [(14, 7, "area"), (7, 4, "area"), (4, 7, "linear"), (4, 8, "burt")],
+    [
+        (14, 7, "area"),
+        (7, 4, "area"),
+        (4, 7, "linear"),
+        (5, 10, "linear"),
+        (4, 8, "burt"),
+        (8, 4, "burt"),
+    ],
 )
 def test_under_xla(source, target, method):
     images = random_images(2, source, source, 3)

@@ -72,9 +72,9 @@ def test_levels_of_a_preset_with_all(tmp_path, whole):
         assert all(same(found.level(k), whole.level(k)) for k in levels)
 
 
-@pytest.mark.parametrize("levels", [[], [3], [0, -1], 1, "01"])
+@pytest.mark.parametrize("levels", [[], [3], [0, -1], 1, "01", [1.0], [True]])
 def test_levels_that_there_are_not(levels):
-    with pytest.raises(PresetError, match=r"some of the levels .*: 0, 1, 2"):
+    with pytest.raises(PresetError, match=r"has the levels 0, 1, 2 \(0 is"):
         fresh(levels)
 
 

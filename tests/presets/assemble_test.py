@@ -7,6 +7,7 @@ import pytest
 from keras_lapgan import LAPGAN
 from keras_lapgan import PresetError
 from keras_lapgan.presets.assemble import assemble_presets
+from keras_lapgan.presets.registry import published_folder
 
 SMALL = "lapgan_cifar10_small"
 ABOUT = {"preset": SMALL, "data": "sample", "images": 16, "epochs": 1}
@@ -58,6 +59,53 @@ def test_the_last_of_several_counts(trained, tmp_path):
         (2, 1),
     ]
     assert about == {"preset": SMALL, "data": "sample", "images": 16}
+
+
+def test_a_level_put_back_into_a_published_preset(images, tmp_path):
+    if published_folder(SMALL) is None:
+        pytest.skip(f"{SMALL} has no published weights here")
+    level = LAPGAN.from_preset(SMALL, levels=[1])
+    level.fit(images, batch_size=8, verbose=0)
+    level.save_to_preset(tmp_path)
+    model, before = (
+        LAPGAN.assemble([SMALL, tmp_path]),
+        LAPGAN.from_preset(SMALL),
+    )
+    for k in range(3):
+        pairs = zip(
+            model.level(k).generator.get_weights(),
+            (level if k == 1 else before).level(k).generator.get_weights(),
+            strict=True,
+        )
+        assert all(np.array_equal(a, b) for a, b in pairs)
+    assert model.terms == before.terms
+
+
+def test_classes_in_another_order(tmp_path):
+    names = ["a", "b", "c"]
+    for k, classes in ((0, names), (1, names[::-1])):
+        random.seed(0)
+        LAPGAN.from_preset(
+            "lapgan_cifar10_class_conditional_small",
+            load_weights=False,
+            levels=[k] if k else [0, 2],
+            num_classes=3,
+        ).save_to_preset(tmp_path / str(k))
+        path = tmp_path / str(k) / "config.json"
+        config = json.loads(path.read_text())
+        config["config"]["class_names"] = classes
+        path.write_text(json.dumps(config))
+    with pytest.raises(PresetError, match=r"they differ in classes\. Received"):
+        LAPGAN.assemble([tmp_path / "0", tmp_path / "1"])
+
+
+def test_the_same_folder_elsewhere_is_the_same_data(trained, tmp_path):
+    for k, data in enumerate(("./pictures", "/mnt/pictures", "/a/b")):
+        LAPGAN.from_preset(trained / str(k)).save_to_preset(
+            tmp_path / str(k), metadata={"data": data}
+        )
+    model = LAPGAN.assemble([tmp_path / str(k) for k in range(3)])
+    assert model.is_complete
 
 
 def test_a_level_that_is_missing(trained):

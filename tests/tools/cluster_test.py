@@ -79,7 +79,7 @@ def wait_for(condition, process):
 def test_levels_as_jobs(preset, environment, tmp_path):
     run = tmp_path / "runs" / "level_0"
     task = slurm(preset, environment, tmp_path, 0, 400)
-    wait_for(lambda: [*run.glob("checkpoint/*.keras")], task)
+    wait_for((run / "metadata.json").is_file, task)
     task.send_signal(signal.SIGTERM)
     _, error = task.communicate(timeout=60)
     assert task.returncode == 0, error
@@ -96,6 +96,10 @@ def test_levels_as_jobs(preset, environment, tmp_path):
     _, error = task.communicate(timeout=120)
     assert task.returncode == 0, error
     assert read_metadata(run)["epochs"] == done + 1
+    # Sent once more, it has nothing to do.
+    task = slurm(preset, environment, tmp_path, 0, done + 1)
+    _, error = task.communicate(timeout=120)
+    assert task.returncode == 0, error
     model = LAPGAN.assemble([run, tmp_path / "runs" / "level_1"])
     assert model.is_complete
 

@@ -88,7 +88,7 @@ def opencv(images, sizes, methods):
         results = []
         for image in images:
             bands = []
-            for size in sizes[1:]:
+            for _ in sizes[1:]:
                 small = cv2.pyrDown(image)
                 large = cv2.pyrUp(small)
                 bands.append(cv2.subtract(image, large))
@@ -256,8 +256,7 @@ def main():
     arguments = parser.parse_args()
 
     # Torch first: its OpenMP and TensorFlow's live in one process.
-    import torch
-
+    import torch  # isort: skip
     import keras
 
     torch.set_num_threads(os.cpu_count())

@@ -1,0 +1,48 @@
+"""`keras-lapgan` for strategy_test: on two devices, or one of two workers.
+
+    python strategy_run.py train ...
+
+Noise and crops come from a table with a row a picture, so that they are the
+same however a batch is shared out.
+"""
+
+import os
+import sys
+import zlib
+
+from keras_lapgan.cli.backend import import_keras
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+keras = import_keras()
+if keras.backend.backend() == "tensorflow" and "TF_CONFIG" not in os.environ:
+    import tensorflow as tf
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
+    )
+
+import numpy as np  # noqa: E402
+
+from keras_lapgan.cli.main import main  # noqa: E402
+from keras_lapgan.layers.randomness import StepRandom  # noqa: E402
+from keras_lapgan.training import strategy  # noqa: E402
+
+strategy.PATIENCE = int(os.environ.get("PATIENCE", strategy.PATIENCE))
+
+
+def from_table(self, shape, stream):
+    """`StepRandom.uniform` out of a table with a row a picture."""
+    ops = keras.ops
+    name = f"{self.seed}:{self.scope}{stream}"
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    table = rng.random((128, *map(int, shape[1:])), dtype="float32")
+    rows = ops.arange(shape[0]) + self.replica * shape[0]
+    return ops.take(ops.convert_to_tensor(table), rows, axis=0)
+
+
+StepRandom.uniform = from_table
+
+if __name__ == "__main__":
+    sys.argv[0] = "keras-lapgan"
+    main()
