@@ -605,9 +605,9 @@ def _fit(keras, chosen, preset, output, resume, behind, metadata, settings):
         if done_epochs < epochs and not any(x.stopped for x in monitor):
             fit(done_epochs, epochs, 0)
         found = next(iter(list_checkpoints(output)), None)
-        for chosen in best if found else []:
-            chosen.set_model(model)
-            chosen.put_back()
+        for keeper in best if found else []:
+            keeper.set_model(model)
+            keeper.put_back()
             done = dict(zip(("epochs", "steps"), found[1:], strict=True))
             with save_errors(output):
                 save_preset(model, output, {**metadata, **done})

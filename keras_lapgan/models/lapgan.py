@@ -939,7 +939,8 @@ class LAPGAN(AdversarialModel):
         """
         from keras_lapgan.export.export_model import export_model
 
-        self.check_present(None if level is None else [level])
+        if level is None or level in self.level_indices():
+            self.check_present(None if level is None else [level])
         return export_model(
             self,
             path,
