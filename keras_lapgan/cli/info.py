@@ -119,13 +119,18 @@ def _recipe(recipe):
         found = recipe.get(name)
         if found is None:
             continue
-        each = found if isinstance(found, list) else [found]
-        texts = list(map(_optimizer, each))
-        if len(set(texts)) == 1:
-            texts = texts[:1]
-        yield f"{name[0].upper()} by", ", ".join(texts)
+        yield f"{name[0].upper()} by", _each(found, _optimizer)
     if "objective" in recipe:
-        yield "objective", recipe["objective"]
+        yield "objective", _each(recipe["objective"])
+    if _each(recipe.get("gradient_penalty", 0)) != "0":
+        yield "gradient penalty", _each(recipe["gradient_penalty"])
+
+
+def _each(found, text_of=str):
+    """What all levels have, or one a level, finest first."""
+    each = found if isinstance(found, list) else [found]
+    texts = [text_of(one) for one in each]
+    return ", ".join(texts if len(set(texts)) > 1 else texts[:1])
 
 
 def _optimizer(config):

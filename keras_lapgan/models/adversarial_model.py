@@ -1,3 +1,4 @@
+import math
 from typing import NamedTuple
 
 import keras
@@ -49,12 +50,20 @@ class _Training:
     """What `compile` decides, kept out of the weights file's tree."""
 
     def __init__(
-        self, d_optimizers, g_optimizers, objective, levels, ema_decay, seed
+        self,
+        d_optimizers,
+        g_optimizers,
+        objectives,
+        penalties,
+        levels,
+        ema_decay,
+        seed,
     ):
         # By level index.
         self.d_optimizers = d_optimizers
         self.g_optimizers = g_optimizers
-        self.objective = objective
+        self.objectives = objectives
+        self.penalties = penalties
         self.levels = levels
         self.ema_decay = ema_decay
         self.seed = seed
@@ -111,6 +120,7 @@ class AdversarialModel(keras.Model):
         d_optimizer="auto",
         g_optimizer="auto",
         objective="non_saturating",
+        gradient_penalty=0.0,
         levels=None,
         ema_decay=0.999,
         seed=0,
@@ -125,8 +135,16 @@ class AdversarialModel(keras.Model):
                 `"auto"`.
             g_optimizer: the same for the generators. Defaults to `"auto"`.
             objective: str. `"non_saturating"` (the paper's practice),
-                `"minimax"` (its equations 1 and 2), `"least_squares"` or
-                `"hinge"`. Defaults to `"non_saturating"`.
+                `"minimax"` (its equations 1 and 2), `"least_squares"`,
+                `"hinge"` or `"relativistic"` (pairs of a real and a generated
+                picture), or a list of one a level, finest first. Defaults to
+                `"non_saturating"`.
+            gradient_penalty: float, at least 0, or a list of one a level,
+                finest first. D's loss in training has it / 2 times the mean
+                squared L2 norm of D's gradient, with respect to the band: of
+                real ones (R1) and of generated ones (R2). With
+                `"relativistic"` it is what keeps D from overfitting, in place
+                of dropout. Defaults to 0.0, none.
             levels: iterable of int, or None. Train only these levels. None
                 trains all. Defaults to None.
             ema_decay: float in [0, 1). Sampling uses an exponential moving
@@ -140,9 +158,16 @@ class AdversarialModel(keras.Model):
 
         Raises:
             ValueError: an unknown objective, a level that does not exist, a
-                decay out of range, an optimizer given twice.
+                decay or penalty out of range, an optimizer given twice.
+
+        Reference:
+            - Mescheder et al., [Which Training Methods for GANs do actually
+              Converge?](https://arxiv.org/abs/1801.04406), 2018: R1 and R2.
+            - Jolicoeur-Martineau, [The relativistic discriminator](
+              https://arxiv.org/abs/1807.00734), 2019.
+            - Huang et al., [The GAN is dead; long live the GAN!](
+              https://arxiv.org/abs/2501.05441), 2024: the three together.
         """
-        get_objective(objective)
         if not 0 <= ema_decay < 1:
             raise ValueError(
                 "`ema_decay` must be in [0, 1). "
@@ -175,6 +200,17 @@ class AdversarialModel(keras.Model):
                 f"`levels` must be some of {known} (0 is the finest). "
                 f"Received: levels={levels!r}"
             )
+        objectives = self._one_a_level("objective", objective)
+        for one in objectives.values():
+            get_objective(one)
+        penalties = self._one_a_level("gradient_penalty", gradient_penalty)
+        for one in penalties.values():
+            if not (isinstance(one, (int, float)) and 0 <= one < math.inf):
+                raise ValueError(
+                    "`gradient_penalty` must be a number, at least 0, or a "
+                    "list of one a level. "
+                    f"Received: gradient_penalty={gradient_penalty!r}"
+                )
         d_optimizers = self._optimizers("d_optimizer", d_optimizer)
         g_optimizers = self._optimizers("g_optimizer", g_optimizer)
         if {id(o) for o in d_optimizers.values()} & {
@@ -193,7 +229,8 @@ class AdversarialModel(keras.Model):
         self._training = _Training(
             d_optimizers,
             g_optimizers,
-            objective,
+            objectives,
+            penalties,
             chosen,
             float(ema_decay),
             seed,
@@ -211,7 +248,8 @@ class AdversarialModel(keras.Model):
         return {
             "d_optimizer": _serialize(self._training.d_optimizers),
             "g_optimizer": _serialize(self._training.g_optimizers),
-            "objective": self._training.objective,
+            "objective": _alone_if_equal(self._training.objectives),
+            "gradient_penalty": _alone_if_equal(self._training.penalties),
             "levels": list(self._training.levels),
             "ema_decay": self._training.ema_decay,
             "seed": self._training.seed,
@@ -231,24 +269,30 @@ class AdversarialModel(keras.Model):
 
     def _optimizers(self, name, identifier):
         """The optimizer of each level index; one given for all is shared."""
+        if not isinstance(identifier, (list, tuple)):
+            return self._one_a_level(name, _get_optimizer(identifier))
+        chosen = self._one_a_level(name, identifier)
+        chosen = {k: _get_optimizer(one) for k, one in chosen.items()}
+        if len({id(one) for one in chosen.values()}) < len(chosen):
+            raise ValueError(
+                f"`{name}` must list {len(chosen)} different objects; to "
+                "share one among all levels pass it alone. "
+                f"Received: {identifier!r}"
+            )
+        return chosen
+
+    def _one_a_level(self, name, value):
+        """By level index: the items of a list, or what is given for all."""
         known = self.level_indices()
-        count = len(known)
-        if isinstance(identifier, (list, tuple)):
-            if len(identifier) != count:
-                raise ValueError(
-                    f"`{name}` must be one optimizer or a list of {count}, "
-                    f"one a level, finest first. Received: {identifier!r}"
-                )
-            chosen = [_get_optimizer(one) for one in identifier]
-            if len({id(one) for one in chosen}) < count:
-                raise ValueError(
-                    f"`{name}` must list {count} different objects; to share "
-                    "one among all levels pass it alone. "
-                    f"Received: {identifier!r}"
-                )
-        else:
-            chosen = [_get_optimizer(identifier)] * count
-        return dict(zip(known, chosen, strict=True))
+        if not isinstance(value, (list, tuple)):
+            return dict.fromkeys(known, value)
+        if len(value) != len(known):
+            raise ValueError(
+                f"`{name}` must be one for all levels or a list of "
+                f"{len(known)}, one a level, finest first. "
+                f"Received: {name}={value!r}"
+            )
+        return dict(zip(known, value, strict=True))
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains, as `keras.Model.fit`.
@@ -276,7 +320,8 @@ class AdversarialModel(keras.Model):
             )
         shuffle = kwargs.get("shuffle", True)
         seed = self._training.seed
-        x, y = shares.shared(sharing, x, y, batch_size, shuffle, seed)
+        epoch = kwargs.get("initial_epoch", 0)
+        x, y = shares.shared(sharing, x, y, batch_size, shuffle, seed, epoch)
         if isinstance(x, keras.utils.PyDataset) and sharing.processes > 1:
             # Keras would shuffle its batches, differently in each process.
             kwargs["shuffle"] = False
@@ -393,15 +438,18 @@ class AdversarialModel(keras.Model):
             lambda level: level.d_loss(
                 bands[level.index],
                 fakes[level.index],
-                self._training.objective,
+                self._training.objectives[level.index],
                 random.at("d"),
+                gradient_penalty=self._training.penalties[level.index],
             ),
             d_variables,
             self._training.d_optimizers,
         )
         g_parts, g_norms = turn(
             lambda level: level.g_loss(
-                bands[level.index], self._training.objective, random.at("g")
+                bands[level.index],
+                self._training.objectives[level.index],
+                random.at("g"),
             ),
             g_variables,
             self._training.g_optimizers,
@@ -422,10 +470,10 @@ class AdversarialModel(keras.Model):
         ).at("test")
         bands = self.bands(data, random.at("data"), training=False)
         levels = self.trained_levels()
-        objective = self._training.objective
         d_parts, g_parts = [], []
         for level in levels:
             batch = bands[level.index]
+            objective = self._training.objectives[level.index]
             fake = level.generated(batch, random.at("d"), training=False)
             d_parts.append(
                 level.d_loss(
@@ -477,6 +525,12 @@ def _get_optimizer(identifier):
     if isinstance(identifier, str) and identifier == "auto":
         return DampedSGD()
     return keras.optimizers.get(identifier)
+
+
+def _alone_if_equal(values):
+    """One value if all levels have it, else a list of them."""
+    chosen = list(values.values())
+    return chosen[0] if len(set(chosen)) == 1 else chosen
 
 
 def _serialize(optimizers):

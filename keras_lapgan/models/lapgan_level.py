@@ -6,6 +6,7 @@ from keras_lapgan.layers.noise import UniformNoise
 from keras_lapgan.models.adversarial_model import AdversarialModel
 from keras_lapgan.models.adversarial_model import Bands
 from keras_lapgan.training import replicas
+from keras_lapgan.training.gradients import value_and_slope
 from keras_lapgan.training.objectives import get_objective
 
 
@@ -210,7 +211,15 @@ class LAPGANLevel(AdversarialModel):
                 training=training,
             )
 
-    def d_loss(self, batch, fake, objective, random, training=True):
+    def d_loss(
+        self,
+        batch,
+        fake,
+        objective,
+        random,
+        training=True,
+        gradient_penalty=0.0,
+    ):
         """The discriminator's loss on `batch` and `fake`, and measures of it.
 
         Returns:
@@ -218,27 +227,42 @@ class LAPGANLevel(AdversarialModel):
             mean logit on real bands less that on generated ones.
         """
         objective = get_objective(objective)
+        band, *context = batch.twice(fake)
+
+        def score(band):
+            return self.score(band, *context, training=training)
+
+        penalty = 0.0
         with self._scope(random).at("discriminator").active():
-            logits = self.score(*batch.twice(fake), training=training)
+            if gradient_penalty:
+                logits, slope = value_and_slope(
+                    score, band, self.discriminator.variables
+                )
+                # R1 / 2 on the real bands and R2 / 2 on the generated ones.
+                squares = ops.sum(ops.square(slope), axis=(1, 2, 3))
+                penalty = gradient_penalty * ops.mean(squares)
+            else:
+                logits = score(band)
         real, fake = ops.split(logits, 2, axis=0)
-        accuracy = (
-            ops.mean(ops.cast(real > objective.threshold, "float32"))
-            + ops.mean(ops.cast(fake <= objective.threshold, "float32"))
-        ) / 2.0
         measures = {
-            "d_accuracy": accuracy,
+            "d_accuracy": objective.accuracy(real, fake),
             "logit_gap": ops.cast(ops.mean(real) - ops.mean(fake), "float32"),
         }
-        return objective.discriminator(real, fake), measures
+        return objective.discriminator(real, fake) + penalty, measures
 
     def g_loss(self, batch, objective, random, training=True):
         """The generator's loss on freshly generated bands, and nothing."""
+        objective = get_objective(objective)
         fake = self.generated(batch, random, training=training)
+        real = None
         with self._scope(random).at("discriminator").active():
-            logits = self.score(
-                fake, batch.condition, batch.labels, training=training
-            )
-        return get_objective(objective).generator(logits), ()
+            if objective.paired:
+                logits = self.score(*batch.twice(fake), training=training)
+                real, fake = ops.split(logits, 2, axis=0)
+            else:
+                _, *context = batch
+                fake = self.score(fake, *context, training=training)
+        return objective.generator(real, fake), ()
 
     def update_average(self, decay):
         """Moves `ema_generator` towards `generator`, after a step."""

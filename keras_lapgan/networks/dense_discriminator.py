@@ -14,8 +14,8 @@ class DenseDiscriminator(network.Network):
 
     The band, with the condition added to it where there is one, is flattened,
     joined with the one-hot label and passes through dense layers with ReLU and
-    dropout, then through a linear layer. Kernels start from N(0, 0.005),
-    biases from zero.
+    dropout, then through a linear layer. Kernels start from N(0,
+    `kernel_stddev`), biases from zero.
 
     Args:
         size: int or pair of ints. Height and width of the band.
@@ -24,6 +24,7 @@ class DenseDiscriminator(network.Network):
             `(600, 600)`.
         dropout: float. Dropout rate after each hidden layer, in [0, 1).
             Defaults to `0.5`.
+        kernel_stddev: float, above 0. Defaults to `0.005`, the paper's.
         num_classes: int. Number of classes, `0` for an unconditional network.
             Defaults to `0`.
         conditional: bool. Whether the network takes the upsampled coarser
@@ -62,6 +63,7 @@ class DenseDiscriminator(network.Network):
         channels=3,
         hidden_units=(600, 600),
         dropout=0.5,
+        kernel_stddev=0.005,
         num_classes=0,
         conditional=False,
         dtype=None,
@@ -71,6 +73,7 @@ class DenseDiscriminator(network.Network):
         pair = network.check_level(size, channels, num_classes)
         hidden_units = network.check_counts("hidden_units", hidden_units)
         network.check_dropout(dropout)
+        network.check_stddev(kernel_stddev)
 
         # === Layers ===
         inputs = network.discriminator_inputs(
@@ -87,11 +90,11 @@ class DenseDiscriminator(network.Network):
                 activation="relu",
                 dtype=dtype,
                 name=f"dense_{i}",
-                **normal(0.005),
+                **normal(kernel_stddev),
             )(x)
             x = StepDropout(dropout, dtype=dtype, name=f"dropout_{i}")(x)
         outputs = layers.Dense(
-            1, dtype="float32", name="output", **normal(0.005)
+            1, dtype="float32", name="output", **normal(kernel_stddev)
         )(x)
         super().__init__(
             inputs,
@@ -108,10 +111,15 @@ class DenseDiscriminator(network.Network):
         # === Config ===
         self.hidden_units = hidden_units
         self.dropout = dropout
+        self.kernel_stddev = kernel_stddev
 
     def get_config(self):
         config = super().get_config()
         config.update(
-            {"hidden_units": self.hidden_units, "dropout": self.dropout}
+            {
+                "hidden_units": self.hidden_units,
+                "dropout": self.dropout,
+                "kernel_stddev": self.kernel_stddev,
+            }
         )
         return config

@@ -1,5 +1,7 @@
 """What the generators and discriminators of every kind have in common."""
 
+import math
+
 import keras
 from keras import layers
 from keras import ops
@@ -155,6 +157,19 @@ def check_dropout(value):
     ):
         raise ValueError(
             f"`dropout` should be a rate in [0, 1). Received: dropout={value!r}"
+        )
+
+
+def check_stddev(value):
+    """Raises a `ValueError` unless `value` is a number above 0."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < math.inf
+    ):
+        raise ValueError(
+            "`kernel_stddev` should be a number above 0. "
+            f"Received: kernel_stddev={value!r}"
         )
 
 

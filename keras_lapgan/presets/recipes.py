@@ -22,37 +22,27 @@ def paper_recipe(learning_rate, steps_per_epoch):
     }
 
 
-def quick_recipe(num_levels, steps_per_epoch):
+def quick_recipe(num_levels):
     """For an hour or two on a small machine, by what short runs showed.
 
-    At equal steps on CIFAR-10, Adam with a discriminator faster than its
-    generator brings the convolutional levels closer to real bands than damped
-    SGD; the dense level learns fastest with the paper's damped SGD at ten
-    times its rate.
+    Relativistic pairs with R1 and R2 (Huang et al., 2024) and Adam come
+    closer to real bands in fewer pictures than the paper's recipe or than Adam
+    alone, at every level. The penalty stands in for dropout: networks without
+    it belong to this recipe.
 
     Args:
         num_levels: int. The coarsest is dense.
-        steps_per_epoch: int.
     """
-
-    def one_a_level(adam_rate):
-        adam = {
-            "module": "keras.optimizers",
-            "class_name": "Adam",
-            "config": {"learning_rate": adam_rate, "beta_1": 0.5},
-            "registered_name": None,
-        }
-        dense = keras_object(
-            "training",
-            "DampedSGD",
-            learning_rate=0.2,
-            steps_per_epoch=steps_per_epoch,
-        )
-        return [adam] * (num_levels - 1) + [dense]
-
+    adam = {
+        "module": "keras.optimizers",
+        "class_name": "Adam",
+        "config": {"learning_rate": 5e-4, "beta_1": 0.0, "beta_2": 0.99},
+        "registered_name": None,
+    }
     return {
-        "d_optimizer": one_a_level(5e-4),
-        "g_optimizer": one_a_level(2e-4),
-        "objective": "non_saturating",
+        "d_optimizer": [adam] * num_levels,
+        "g_optimizer": [adam] * num_levels,
+        "objective": "relativistic",
+        "gradient_penalty": [0.02] * (num_levels - 1) + [0.1],
         "ema_decay": 0.999,
     }

@@ -337,14 +337,16 @@ def _optimizer(value, where):
     (_damped_sgd if name == "DampedSGD" else _keras_optimizer)(value, where)
 
 
+_objective = _one_of(
+    "non_saturating", "minimax", "least_squares", "hinge", "relativistic"
+)
 _compile_config = _record(
     {},
     {
         "d_optimizer": _list_or(_optimizer, low=1),
         "g_optimizer": _list_or(_optimizer, low=1),
-        "objective": _one_of(
-            "non_saturating", "minimax", "least_squares", "hinge"
-        ),
+        "objective": _list_or(_objective, low=1),
+        "gradient_penalty": _list_or(_number(0, 1e6), low=1),
         "levels": _or_none(_list(_integer(0, 15), low=1)),
         "ema_decay": _number(0, 1),
         "seed": _integer(0, 2**64 - 1),
@@ -386,7 +388,11 @@ GENERATORS = {
     "LSUNGenerator": {"dropout": _dropout},
 }
 DISCRIMINATORS = {
-    "DenseDiscriminator": {"hidden_units": _units, "dropout": _dropout},
+    "DenseDiscriminator": {
+        "hidden_units": _units,
+        "dropout": _dropout,
+        "kernel_stddev": _number(1e-12, 1e6),
+    },
     "ConvolutionalDiscriminator": {
         "filters": _width,
         "kernel_size": _kernel,

@@ -69,6 +69,57 @@ def value_and_gradients(function, variables, state=()):
     return loss, aux, gradients
 
 
+def value_and_slope(function, x, variables=()):
+    """Calls `function` and differentiates the sum of its values.
+
+    What comes out can be differentiated again, by `value_and_gradients` around
+    it.
+
+    Args:
+        function: callable from a tensor to a tensor.
+        x: tensor. Differentiate with respect to it.
+        variables: list of `keras.Variable`. All that `function` reads or
+            assigns to. Only JAX uses it.
+
+    Returns:
+        `(values, slope)`; the slope has the shape of `x`.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            values = function(x)
+            total = tf.reduce_sum(values)
+        return values, tape.gradient(total, x)
+
+    if backend == "torch":
+        import torch
+
+        x = x.detach().requires_grad_()
+        values = function(x)
+        (slope,) = torch.autograd.grad(values.sum(), x, create_graph=True)
+        return values, slope
+
+    import jax
+    from keras import ops
+
+    mapping = [(v, v.value) for v in variables]
+    state = [v for v in variables if not v.trainable]
+
+    def pure(x):
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            values = function(x)
+        new = [scope.get_current_value(v) for v in state]
+        return ops.sum(values), (values, new)
+
+    (_, (values, new)), slope = jax.value_and_grad(pure, has_aux=True)(x)
+    for variable, value in zip(state, new, strict=True):
+        variable.assign(value)
+    return values, slope
+
+
 def apply_gradients(optimizer, gradients, variables):
     """Makes one step of `optimizer`, on every backend."""
     if keras.backend.backend() == "torch":

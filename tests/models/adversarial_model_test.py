@@ -4,6 +4,8 @@ import pytest
 from keras import ops
 
 from keras_lapgan import LAPGAN
+from keras_lapgan.layers.randomness import StepRandom
+from keras_lapgan.models.adversarial_model import Bands
 from keras_lapgan.training.damped_sgd import DampedSGD
 from keras_lapgan.training.objectives import OBJECTIVES
 
@@ -250,6 +252,131 @@ def test_objectives_train(tiny, objective):
     assert not any(tiny.same(after[role], before[role]) for role in ROLES)
 
 
+def test_objectives_of_each_level(tiny):
+    images = tiny.images()
+    alone = {}
+    for objective in ("hinge", "relativistic"):
+        model = tiny.model()
+        model.compile(objective=objective, **tiny.quick)
+        alone[objective] = tiny.steps(model, images, count=1).history
+    model = tiny.model()
+    model.compile(objective=["hinge", "relativistic"], **tiny.quick)
+    history = tiny.steps(model, images, count=1).history
+    for name in ("d_loss", "g_loss", "d_accuracy"):
+        for k, objective in enumerate(("hinge", "relativistic")):
+            assert history[f"{name}_{k}"] == alone[objective][f"{name}_{k}"]
+
+
+# === Gradient penalty ===
+
+
+def steep_model(tiny, filters=None):
+    """With discriminators without dropout, whose slopes can be measured."""
+    model = tiny.model((9, 4), filters=filters)
+    for level in model.levels:
+        for layer in level.discriminator.layers:
+            if layer.name.startswith("dropout"):
+                layer.rate = 0.0
+            elif layer.name.startswith(("dense", "output")):
+                layer.kernel.assign(20 * ops.convert_to_tensor(layer.kernel))
+    return model
+
+
+def penalty_of(tiny, model, **compiled):
+    """What a penalty of 1 adds to each level's loss."""
+    losses = []
+    for penalty in (0.0, 1.0):
+        model.compile(SGD(0.0), SGD(0.0), gradient_penalty=penalty, **compiled)
+        logs = model.train_on_batch(tiny.images(size=9), return_dict=True)
+        losses.append([float(logs[f"d_loss_{k}"]) for k in range(2)])
+    return np.subtract(*losses[::-1])
+
+
+def test_penalty_of_a_linear_discriminator(tiny):
+    # Its slope is its kernel, wherever it is taken.
+    level = tiny.level(4)
+    inputs = keras.Input((4, 4, 3), name="band")
+    outputs = keras.layers.Dense(1)(keras.layers.Flatten()(inputs))
+    kernel = np.arange(48, dtype="float32")[:, None] / 48
+    linear = keras.Model({"band": inputs}, outputs)
+    linear.layers[-1].kernel.assign(kernel)
+    level.discriminator = linear
+    random = StepRandom(0, 0)
+    bands = np.random.default_rng(0).normal(size=(2, 5, 4, 4, 3))
+    real, fake = (ops.convert_to_tensor(x, "float32") for x in bands)
+    losses = [
+        level.d_loss(
+            Bands(real), fake, "hinge", random, gradient_penalty=penalty
+        )[0]
+        for penalty in (0.0, 0.3)
+    ]
+    # 0.3 / 2 times the squared norm, once for R1 and once for R2.
+    assert float(losses[1] - losses[0]) == pytest.approx(
+        0.3 * np.square(kernel).sum(), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("filters", [None, 4])
+def test_penalty_is_the_slope_of_finite_differences(tiny, filters):
+    model = steep_model(tiny, filters)
+    level = model.level(0)
+    bands = model.bands(tiny.images(4, size=9), StepRandom(0, 0), False)[0]
+    size = (1, *bands.band.shape[1:])
+    band, condition = (
+        ops.convert_to_numpy(x)[:1] for x in (bands.band, bands.condition)
+    )
+    one = Bands(*map(ops.convert_to_tensor, (band, condition)))
+    losses = [
+        float(
+            level.d_loss(
+                one,
+                one.band,
+                "relativistic",
+                StepRandom(0, 0),
+                gradient_penalty=penalty,
+            )[0]
+        )
+        for penalty in (0.0, 1.0)
+    ]
+    step = 2e-3
+    moves = step * np.eye(band.size, dtype="float32").reshape(-1, *size[1:])
+    conditions = np.repeat(condition, len(moves), axis=0)
+    ahead, behind = (
+        ops.convert_to_numpy(level.score(band + s * moves, conditions))
+        for s in (1, -1)
+    )
+    slope = (ahead - behind) / (2 * step)
+    assert losses[1] - losses[0] == pytest.approx(
+        np.square(slope.astype("float64")).sum(), rel=1e-2
+    )
+
+
+def test_penalty_trains_and_flattens_the_discriminator(tiny):
+    slopes = []
+    for penalty in (0.0, 30.0):
+        model = steep_model(tiny)
+        model.compile(
+            SGD(0.05),
+            SGD(0.0),
+            objective="relativistic",
+            gradient_penalty=[0.0, penalty],
+            **tiny.compiled,
+        )
+        tiny.steps(model, tiny.images(size=9), count=20)
+        slopes.append(penalty_of(tiny, model, **tiny.quick))
+    assert slopes[1][1] < 0.5 * slopes[0][1]
+    assert slopes[1][0] == pytest.approx(slopes[0][0], rel=1e-4)
+
+
+def test_no_penalty_in_a_test(tiny):
+    model = tiny.model()
+    found = []
+    for penalty in (0.0, 5.0):
+        model.compile(gradient_penalty=penalty, **tiny.quick)
+        found.append(model.evaluate(tiny.images(), verbose=0))
+    assert found[0] == found[1]
+
+
 # === Logs ===
 
 
@@ -355,7 +482,8 @@ def test_compile_config_round_trip(tiny):
     model.compile(
         keras.optimizers.Adam(0.25),
         keras.optimizers.RMSprop(),
-        objective="hinge",
+        objective=["hinge", "relativistic"],
+        gradient_penalty=[0.0, 0.5],
         levels={1},
         ema_decay=0.5,
         seed=9,
@@ -382,7 +510,11 @@ def test_compile_config_round_trip(tiny):
         ({"levels": 5}, r"Received: levels=\(5,\)"),
         ({"objective": ["hinge"]}, r"Received: objective=\['hinge'\]"),
         ({"seed": "a"}, "Received: seed='a'"),
-        ({"d_optimizer": ["sgd"]}, r"list of 2.*Received: \['sgd'\]"),
+        ({"d_optimizer": ["sgd"]}, r"list of 2.*d_optimizer=\['sgd'\]"),
+        ({"objective": ["hinge", "l1"]}, "Received: objective='l1'"),
+        ({"gradient_penalty": -1}, "Received: gradient_penalty=-1"),
+        ({"gradient_penalty": [0.1]}, r"list of 2.*penalty=\[0.1\]"),
+        ({"gradient_penalty": [0.1, "a"]}, r"penalty=\[0.1, 'a'\]"),
         (
             {"d_optimizer": [SHARED, SHARED]},
             "2 different objects; to share one",

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_lapgan.networks import DenseDiscriminator
 
@@ -51,6 +52,16 @@ def test_equals_numpy(checks):
     np.testing.assert_allclose(
         checks.run(discriminator, inputs), x, rtol=1e-4, atol=1e-4
     )
+
+
+def test_kernels_at_the_start(tmp_path, checks):
+    network = small(kernel_stddev=0.5)
+    for name in ("dense_1", "dense_2", "output"):
+        kernel = ops.convert_to_numpy(network.get_layer(name).kernel)
+        assert kernel.std() == pytest.approx(0.5, rel=0.3)
+    checks.round_trip(network, tmp_path)
+    with pytest.raises(ValueError, match="Received: kernel_stddev=0"):
+        small(kernel_stddev=0)
 
 
 def test_dropout_after_each_hidden_layer(checks):

@@ -100,7 +100,9 @@ def check_built(name):
             rate = a["config"]["learning_rate"]
             assert b["class_name"] == a["class_name"]
             assert b["config"]["learning_rate"] == pytest.approx(rate)
-    assert config["objective"] == "non_saturating"
+    assert config["objective"] == preset.recipe()["objective"]
+    penalty = preset.recipe().get("gradient_penalty", 0.0)
+    assert config["gradient_penalty"] == penalty
     # The other way round a name is never resolved again.
     again = keras.saving.serialize_keras_object(model)["config"]
     assert [level["config"]["index"] for level in again["levels"]] == list(

@@ -13,7 +13,7 @@ def losses(name, real=REAL, fake=FAKE):
     objective = get_objective(name)
     return (
         float(objective.discriminator(ops.array(real), ops.array(fake))),
-        float(objective.generator(ops.array(fake))),
+        float(objective.generator(ops.array(real), ops.array(fake))),
     )
 
 
@@ -50,11 +50,27 @@ def test_hinge():
     assert g == pytest.approx(-FAKE.mean(), rel=1e-6)
 
 
+def test_relativistic_pairs():
+    d, g = losses("relativistic")
+    gaps = REAL - FAKE
+    assert d == pytest.approx(-log_sigmoid(gaps).mean(), rel=1e-6)
+    assert g == pytest.approx(-log_sigmoid(-gaps).mean(), rel=1e-6)
+
+
+def test_accuracy():
+    def accuracy(name):
+        return float(get_objective(name).accuracy(REAL, FAKE))
+
+    # 2 of 3 real and 1 of 3 generated; 2 of 3 pairs.
+    assert accuracy("hinge") == pytest.approx(3 / 6)
+    assert accuracy("relativistic") == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_who_wins(name):
     good, bad = np.full((4, 1), 3.0), np.full((4, 1), -3.0)
     assert losses(name, good, bad)[0] < losses(name, bad, good)[0]
-    assert losses(name, good, good)[1] < losses(name, good, bad)[1]
+    assert losses(name, bad, good)[1] < losses(name, bad, bad)[1]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -71,5 +87,5 @@ def test_unsure_discriminator_starts_at_log_2():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="'hinge'. Received: objective='l1'"):
+    with pytest.raises(ValueError, match="'hinge'.*Received: objective='l1'"):
         get_objective("l1")

@@ -386,7 +386,6 @@ def new_model(kind, steps_per_epoch):
     import keras_lapgan
     from keras_lapgan import LAPGANLevel
     from keras_lapgan import networks
-    from keras_lapgan.presets.recipes import quick_recipe
 
     sides = SIDES if kind == "lapgan" else SIDES[:1]
     levels = []
@@ -411,8 +410,21 @@ def new_model(kind, steps_per_epoch):
         normalization="per_pixel",
         name=f"{kind}_cifar10_likelihood",
     )
-    model.compile(**quick_recipe(len(levels), steps_per_epoch))
+    model.compile(
+        d_optimizer=optimizers(len(levels), 5e-4, steps_per_epoch),
+        g_optimizer=optimizers(len(levels), 2e-4, steps_per_epoch),
+    )
     return model
+
+
+def optimizers(count, rate, steps_per_epoch):
+    """Adam for convolutional levels, damped SGD for the dense one."""
+    import keras
+
+    from keras_lapgan.training import DampedSGD
+
+    adam = [keras.optimizers.Adam(rate, beta_1=0.5) for _ in range(count - 1)]
+    return [*adam, DampedSGD(0.2, steps_per_epoch=steps_per_epoch)]
 
 
 def train(arguments):
