@@ -1,0 +1,167 @@
+"""Trains a published preset from start to end, in slices.
+
+    python tools/train_preset.py lapgan_cifar10_small --minutes 60
+
+Each level is a run of its own, `runs/NAME/level_K`, the coarsest first, with
+the preset's recipe and as many epochs as `EPOCHS` says. When the minutes are
+over, the level at work is saved; the same command goes on from there, on this
+machine or on another that has the folder. `--levels` trains some of them, so
+that several machines can share the work. Once all are done, the levels are
+joined in `runs/NAME/whole`, measured, and published as `presets/NAME`, with
+logs, curves, grid, strip and card; `--finish` does so with what there is.
+
+`--data` takes whatever `keras-lapgan train` does: without TensorFlow Datasets,
+a folder or an .npz file. The backend is `KERAS_BACKEND`.
+"""
+
+import argparse
+import csv
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from keras_lapgan.callbacks.run_checkpoint import LOG
+from keras_lapgan.callbacks.run_checkpoint import read_log
+from keras_lapgan.callbacks.training_curves import draw_curves
+from keras_lapgan.presets import get_preset
+from keras_lapgan.presets.preset_folder import METADATA
+from keras_lapgan.presets.preset_folder import read_metadata
+from keras_lapgan.utils.image_grid import save_png
+
+#: Passes over the data of each level, finest first.
+EPOCHS = {
+    "gan_cifar10": [200],
+    "lapgan_cifar10": [50, 100, 400],
+    "lapgan_cifar10_class_conditional": [50, 100, 400],
+    "lapgan_cifar10_class_conditional_small": [15, 30, 100],
+    "lapgan_cifar10_small": [15, 30, 100],
+    "lapgan_scenes_small": [20, 30, 60, 300],
+}
+#: Of the others.
+USUAL = 25
+TOOLS = Path(__file__).parent
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("name", help="a published preset")
+    parser.add_argument("--minutes", type=float, help="the slice's length")
+    parser.add_argument("--levels", help="only these, as in 2,1")
+    parser.add_argument("--data", help="in place of the preset's own")
+    parser.add_argument("--split")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--presets", type=Path, default=Path("presets"))
+    parser.add_argument("--note", help="for the card: machine and time")
+    parser.add_argument(
+        "--finish", action="store_true", help="train no more, publish"
+    )
+    arguments = parser.parse_args()
+    try:
+        preset = get_preset(arguments.name)
+    except ValueError as error:
+        parser.error(str(error))
+    count = len(preset.sizes)
+    chosen = list(range(count))[::-1]
+    if arguments.levels:
+        chosen = [int(k) for k in arguments.levels.split(",")]
+        if not set(chosen) <= set(range(count)):
+            parser.error(
+                f"--levels: {arguments.name} has levels 0 to {count - 1}. "
+                f"Received: {arguments.levels}"
+            )
+    folder = arguments.runs / arguments.name
+    epochs = EPOCHS.get(arguments.name, [USUAL] * count)
+    end = time.monotonic() + 60 * (arguments.minutes or 1e9)
+    for k in [] if arguments.finish else chosen:
+        train(arguments, folder / f"level_{k}", k, epochs[k], end)
+    levels = [folder / f"level_{k}" for k in range(count)]
+    missing = [path for path in levels if not (path / METADATA).is_file()]
+    done = [epochs_of(path) for path in levels if path not in missing]
+    if missing or not (arguments.finish or done == epochs):
+        print(f"done: {', '.join(f'level {k}' for k in chosen)}")
+        return
+    publish(arguments, folder / "whole", levels, done)
+
+
+def command(*parts):
+    return [sys.executable, "-m", "keras_lapgan.cli.main", *map(str, parts)]
+
+
+def epochs_of(path):
+    return read_metadata(path).get("epochs", 0)
+
+
+def train(arguments, output, k, epochs, end):
+    """Trains level `k` until it is done; leaves when the time is over."""
+    options = ["--output", output, "--epochs", epochs]
+    if (output / METADATA).is_file():
+        if epochs_of(output) >= epochs:
+            return
+        options.append("--resume")
+    else:
+        options += ["--levels", k, "--seed", arguments.seed, "--flip"]
+        options += ["--overwrite"] * output.exists()
+        for name in ("data", "split"):
+            if getattr(arguments, name) is not None:
+                options += [f"--{name}", getattr(arguments, name)]
+    print(f"level {k}: {output}", flush=True)
+    child = subprocess.Popen(command("train", arguments.name, *options))
+    late = False
+    try:
+        code = child.wait(max(1.0, end - time.monotonic()))
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        late = True
+        child.send_signal(signal.SIGTERM)
+        code = child.wait()
+    if late:
+        raise SystemExit("The time is over; the same command goes on.")
+    if code:
+        raise SystemExit(code)
+
+
+def publish(arguments, whole, levels, epochs):
+    """Joins the levels, measures the whole and makes the preset's folder."""
+    run(command("assemble", *levels, "--output", whole, "--overwrite"))
+    join_logs(levels, whole)
+    report = whole.parent / "evaluation.json"
+    run(command("evaluate", whole, "--output", report, "--overwrite"))
+    apart = "; ".join(f"level {k} {n} epochs" for k, n in enumerate(epochs))
+    note = f"The levels were trained apart: {apart}."
+    if arguments.note:
+        note = f"{note} {arguments.note}"
+    script = [sys.executable, TOOLS / "publish_run.py"]
+    target = arguments.presets / arguments.name
+    run([*script, whole, target, "--note", note, "--evaluation", report])
+
+
+def run(parts):
+    code = subprocess.run(list(map(str, parts))).returncode
+    if code:
+        raise SystemExit(code)
+
+
+def join_logs(levels, whole):
+    """Writes one log of the levels' logs, epoch by epoch, and draws it."""
+    logs = [read_log(level) for level in levels]
+    rows = {}
+    for k, log in enumerate(logs):
+        for row in log:
+            own = {x: row[x] for x in row if x.endswith(f"_{k}")}
+            rows.setdefault(int(row["epoch"]), {}).update(own)
+    names = sorted({name for row in rows.values() for name in row})
+    rows = [{"epoch": epoch, **rows[epoch]} for epoch in sorted(rows)]
+    rows = [
+        {name: row.get(name, "") for name in ("epoch", *names)} for row in rows
+    ]
+    with open(whole / LOG, "w", newline="") as file:
+        writer = csv.DictWriter(file, ["epoch", *names])
+        writer.writeheader()
+        writer.writerows(rows)
+    save_png(whole / "curves.png", draw_curves(rows))
+
+
+if __name__ == "__main__":
+    main()
