@@ -24,9 +24,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # `(batch, levels, pixels a side, replicas)`, the first of each to compare with.
 TABLES = {
     "batch": [(n, 3, 32, 1) for n in (16, 32, 64, 128, 256, 512)],
-    "levels": [(16, n, 128, 1) for n in (2, 3, 4, 5, 6)],
+    "levels": [(8, n, 256, 1) for n in (2, 3, 4, 5, 6)],
     "pictures": [(16, 3, n, 1) for n in (32, 64, 128, 256)],
-    "replicas": [(128, 3, 32, n) for n in (1, 2)],
+    "replicas": [(128, 3, 64, n) for n in (1, 2)],
 }
 
 
