@@ -177,15 +177,39 @@ class LevelMonitor(keras.callbacks.Callback):
         #: bool. Whether it was ended with a level left as it was found.
         self.condemned = False
         self._owner = None
-        self._forget()
+        self._kept = {}
+        self._recall(self._kept)
 
-    def _forget(self):
-        self._alive = set()
-        self._told = set()
-        self._history = {}
-        self._latest = {}
+    def state(self):
+        """Returns what it remembers of its checks, for JSON to keep."""
+        return {
+            "alive": sorted(self._alive),
+            "told": sorted(self._told),
+            "history": [[*key, [*x]] for key, x in self._history.items()],
+            "latest": dict(self._latest),
+            "healthy": [
+                [k, epoch, entries]
+                for k, (epoch, _, entries) in self._healthy.items()
+            ],
+            "restores": sorted(self._restores.items()),
+        }
+
+    def go_on(self, state):
+        """Begins the next `fit` with what `state` returned in another process.
+
+        With `action="restore"`, what the model is then is its last healthy
+        check.
+        """
+        self._kept = state or {}
+
+    def _recall(self, kept):
+        """Remembers what `state` returned, or nothing."""
+        self._alive = set(kept.get("alive", ()))
+        self._told = {(k, kind) for k, kind in kept.get("told", ())}
+        self._history = {(k, n): list(x) for k, n, x in kept.get("history", ())}
+        self._latest = dict(kept.get("latest", ()))
+        self._restores = dict(kept.get("restores", ()))
         self._healthy = {}
-        self._restores = {}
 
     def on_train_begin(self, logs=None):
         check_model(self)
@@ -201,7 +225,9 @@ class LevelMonitor(keras.callbacks.Callback):
 
     def _begin(self, trained):
         """Makes itself ready for a model, whatever it watched before."""
-        self._forget()
+        kept, self._kept = self._kept, {}
+        self._recall(kept)
+        healthy = {k: x for k, *x in kept.get("healthy", ())}
         self._held_out = held_out_bands(
             self.model, self.images, self.labels, self.count
         )
@@ -210,7 +236,7 @@ class LevelMonitor(keras.callbacks.Callback):
             # A run that goes on: what it saved was put back before, if it
             # had to be.
             for level in trained:
-                self._remember(level, None, {})
+                self._remember(level, *healthy.get(level.index, (None, {})))
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
@@ -265,7 +291,8 @@ class LevelMonitor(keras.callbacks.Callback):
         }
         serious = [kind for kind in found if kind != IGNORES_NOISE]
         if not serious:
-            self._remember(level, epoch, logs)
+            entries = _entries(k, {**logs, **self._latest})
+            self._remember(level, epoch, entries)
             return None
         what = f"{self._name(level)} {' and '.join(serious)}"
         if self.action == "restore":
@@ -383,12 +410,12 @@ class LevelMonitor(keras.callbacks.Callback):
 
     # === Putting back ===
 
-    def _remember(self, level, epoch, logs):
+    def _remember(self, level, epoch, entries):
         if self.action == "restore":
             self._healthy[level.index] = (
                 epoch,
                 LevelState(level, self.model.level_optimizers(level.index)),
-                _entries(level.index, {**logs, **self._latest}),
+                entries,
             )
 
     def _restore(self, level, epoch, logs, what):

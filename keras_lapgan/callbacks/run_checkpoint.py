@@ -58,6 +58,9 @@ class RunCheckpoint(keras.callbacks.Callback):
             folder of its own: takes whether this one was interrupted, and
             returns whether any was. They ask at the same steps, so that all
             end after the same. Defaults to None.
+        notes: callable or None. What it returns, a dict for JSON, each
+            checkpoint keeps; `keras_lapgan.utils.checkpoints.read_notes` gives
+            it. Defaults to None.
 
     Raises:
         SaveError: an OSError; nothing was overwritten with less.
@@ -84,6 +87,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         unless=None,
         save_steps=None,
         agree=None,
+        notes=None,
     ):
         super().__init__()
         if save_steps is not None and save_steps < 1:
@@ -98,6 +102,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.unless = unless
         self.save_steps = save_steps
         self.agree = agree
+        self.notes = notes
         #: The signal that asked training to end, or None.
         self.signal = None
         #: Whether all steps done so far are saved.
@@ -190,9 +195,10 @@ class RunCheckpoint(keras.callbacks.Callback):
                 for before in ((epoch, step), (epoch, 1))
             }
             kept = {path, *(found[0] for found in kept if found)}
-            write_checkpoint(
-                path, self.model, {"means": self._means()} if step else {}
-            )
+            notes = self.notes() if self.notes else {}
+            if step:
+                notes["means"] = self._means()
+            write_checkpoint(path, self.model, notes)
             # Those that a kill left half-written, too.
             for old in path.parent.glob("*.keras"):
                 if old not in kept:

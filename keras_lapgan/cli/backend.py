@@ -44,7 +44,7 @@ def import_keras(seed=None):
     choose_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     debug = os.environ.get("KERAS_LAPGAN_DEBUG")
-    with contextlib.nullcontext() if debug else _silent(2):
+    with contextlib.nullcontext() if debug else silent(2):
         import keras
 
         if seed is not None:
@@ -69,8 +69,8 @@ def quiet():
     with (
         console,
         open(os.devnull, "w") as nowhere,
-        _silent(1),
-        _silent(2),
+        silent(1),
+        silent(2),
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):
@@ -78,7 +78,8 @@ def quiet():
 
 
 @contextlib.contextmanager
-def _silent(descriptor):
+def silent(descriptor):
+    """Lets nothing through a file descriptor, whoever writes to it."""
     try:
         kept = os.dup(descriptor)
     except OSError:

@@ -1,56 +1,12 @@
-import contextlib
 import json
-import os
-import shlex
-import shutil
-import signal
-import sys
-import tempfile
-import textwrap
-import traceback
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
 from keras_lapgan.cli import options
-
-#: Settings that decide what a step of a run is; a resumed run keeps them.
-FIXED = (
-    "batch_size",
-    "steps_per_epoch",
-    "levels",
-    "seed",
-    "precision",
-    "flip",
-    "crop",
-    "resize",
-)
-#: What a run folder may hold, so what `--overwrite` removes; a card only if
-#: it is as it was generated.
-FILES = (
-    "NOTICE",
-    "README.md",
-    "best_levels",
-    "checkpoint",
-    "config.json",
-    "curves.png",
-    "log.csv",
-    "metadata.json",
-    "model.weights.h5",
-    "options.json",
-    "samples",
-    "tensorboard",
-    # The last: by it a folder is known as a run's, however it was left.
-    "command.txt",
-)
-#: Options that a run may go on without, or with, and how it remembers them.
-KEPT = ("monitor", "best_levels", "tensorboard", "save_steps", "strategy")
-OPTIONS = "options.json"
-#: What a worker that does not write the run needs of it to go on.
-READ = ("NOTICE", "best_levels", "checkpoint", "log.csv", "metadata.json")
-#: Pictures that the callbacks hold samples against.
-HELD_OUT = 64
+from keras_lapgan.cli import run_folder
+from keras_lapgan.cli.run import Run
 
 
 def _levels(ctx, param, value):
@@ -150,8 +106,8 @@ def _levels(ctx, param, value):
     default="auto",
     show_default=True,
     help="Devices that share each batch: one; all of this machine (mirrored "
-    "on TensorFlow, data-parallel on JAX); those of all workers of TF_CONFIG "
-    "or Slurm.",
+    "on TensorFlow, data-parallel on JAX); those of all workers that "
+    "TF_CONFIG, Keras' variables or Slurm name.",
 )
 @click.option(
     "--output",
@@ -208,13 +164,13 @@ def command(ctx, preset, output, overwrite, resume, **settings):
                 f"A run cannot go on into its own folder, {str(preset)!r}. "
                 "Choose another --output, or continue it with --resume."
             )
-        options.check_output(output, overwrite, _is_run)
+        options.check_output(output, overwrite, run_folder.is_run)
         metadata = {"preset": preset}
         behind = False
         settings |= _home_settings(source, settings)
     if settings["data"] is None:
         raise options.Mistake("--data: name the pictures to train on.")
-    _train(preset, output, resume, behind, metadata, settings)
+    Run(preset, output, metadata, settings, resume, behind).start()
 
 
 # === Settings ===
@@ -227,15 +183,6 @@ def _name(preset):
     if HubUri.is_one(preset):
         preset = HubUri.parse(preset).repo
     return Path(preset).name
-
-
-def _is_run(path):
-    from keras_lapgan.presets.preset_folder import is_preset_folder
-
-    if not path.is_dir():
-        return False
-    names = {entry.name for entry in path.iterdir()}
-    return not names or "command.txt" in names or is_preset_folder(path)
 
 
 def _home_settings(source, settings):
@@ -269,7 +216,7 @@ def _read_run(preset, output):
             f"--resume: there is no run at {str(output)!r}. Its folder is "
             "given with --output."
         )
-    if not _is_resumable(output):
+    if not run_folder.is_resumable(output):
         raise options.Mistake(
             f"--resume: {str(output)!r} has no checkpoint to resume. Start "
             "it again with --overwrite in place of --resume."
@@ -296,23 +243,15 @@ def _read_run(preset, output):
         "has_best_levels": (output / "best_levels").is_dir(),
         "epochs": epochs,
         "steps": steps,
-        "behind": not is_saved or not (steps or _is_drawn(output, epochs)),
+        "behind": not is_saved
+        or not (steps or run_folder.is_drawn(output, epochs)),
     }
 
 
-def _is_drawn(output, epochs):
-    """Whether a run has its samples after so many epochs."""
-    from keras_lapgan.presets.preset_folder import read_config
-
-    config = read_config(output)["config"]
-    # The coarsest level's come last.
-    k = max(config.get("present", range(len(config["levels"]))))
-    return (output / "samples" / f"epoch_{epochs:04d}_stage_{k}.png").is_file()
-
-
 def _read_options(output):
+    path = output / run_folder.OPTIONS
     try:
-        found = json.loads((output / OPTIONS).read_text())
+        found = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except ValueError:
@@ -321,12 +260,12 @@ def _read_options(output):
     for option in context.command.params:
         name = option.name
         try:
-            if name in KEPT and name in found:
+            if name in run_folder.KEPT and name in found:
                 kept[name] = option.type_cast_value(context, found[name])
         except (TypeError, click.BadParameter) as error:
             raise options.Mistake(
-                f"--resume: {str(output / OPTIONS)!r} is damaged. Remove it, "
-                "and give the options of the run again that are not default."
+                f"--resume: {str(path)!r} is damaged. Remove it, and "
+                "give the options of the run again that are not default."
             ) from error
     return kept
 
@@ -340,7 +279,7 @@ def _resumed_settings(metadata, settings, given):
             continue
         if name not in given:
             settings[name] = metadata[key]
-        elif name in FIXED and value != metadata[key]:
+        elif name in run_folder.FIXED and value != metadata[key]:
             option = "--" + name.replace("_", "-")
             raise options.Mistake(
                 f"{option} stays as the run was begun, with "
@@ -362,490 +301,3 @@ def _resumed_settings(metadata, settings, given):
             f"--epochs. Received: --epochs {settings['epochs']}"
         )
     return settings
-
-
-# === Training ===
-
-
-def _train(preset, output, resume, behind, metadata, settings):
-    from keras_lapgan.cli.backend import import_keras
-
-    keras = import_keras(settings["seed"])
-    if settings["precision"] == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-
-    from keras_lapgan.training import strategy
-
-    name = strategy.resolve(settings["strategy"], settings["batch_size"])
-    workers, worker = strategy.workers_of(name)
-    with contextlib.ExitStack() as stack:
-        home = output
-        if workers > 1:
-            click.echo(
-                f"worker {worker} of {workers} waits for the others, "
-                f"{strategy.PATIENCE} seconds at most",
-                err=True,
-            )
-            stack.enter_context(_one_of_several(preset, output))
-        if worker:
-            # Copied before the others are met: then the run goes on.
-            home = stack.enter_context(_scratch(output, resume))
-        chosen = strategy.make(name)
-        click.echo(chosen.describe(), err=True)
-        if not chosen.is_chief:
-            stack.enter_context(_unheard())
-        stack.enter_context(chosen.scope())
-        _fit(keras, chosen, preset, home, resume, behind, metadata, settings)
-
-
-@contextlib.contextmanager
-def _scratch(output, resume):
-    """A folder for a worker that does not write the run.
-
-    Its steps are those of the chief, which take all workers, so it also does
-    what the chief does after them, and saves: here, for nobody.
-    """
-    from keras_lapgan.callbacks import SaveError
-
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "run"
-        if resume:
-            home.mkdir()
-        for name in READ if resume else ():
-            if (output / name).is_dir():
-                shutil.copytree(output / name, home / name)
-            elif (output / name).exists():
-                shutil.copy(output / name, home / name)
-        try:
-            yield home
-        except click.ClickException as error:
-            # What could not be written is here; what was is the chief's.
-            if not isinstance(error.__cause__, SaveError):
-                error.message = error.message.replace(str(home), str(output))
-            raise
-
-
-@contextlib.contextmanager
-def _unheard():
-    """Lets nothing be printed that the chief prints as well."""
-    with (
-        open(os.devnull, "w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def _one_of_several(preset, output):
-    """Ends a worker's process at once if it fails, and tells why.
-
-    By itself it would wait for the others, which may wait for it.
-    """
-    from keras_lapgan.training import strategy
-
-    code = 1
-    try:
-        yield
-        return
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except SystemExit as error:
-        code = error.code or 0
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted.", err=True)
-        code = 128 + signal.SIGINT
-    except Exception as error:
-        if strategy.is_of_workers(error):
-            kept = "Nothing was saved yet: start all of them again."
-            if _is_resumable(output):
-                kept = (
-                    "The last checkpoint is kept. Start all of them again "
-                    f"with: {_go_on(preset, output)}"
-                )
-            reason = textwrap.shorten(str(error), 150)
-            click.echo(
-                "Error: a worker of this job ended before the others "
-                f"({type(error).__name__}: {reason}). {kept}",
-                err=True,
-            )
-        elif isinstance(error, (OSError, ValueError)):
-            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
-        else:
-            traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _go_on(preset, output):
-    """The command that resumes a run."""
-    return shlex.join(
-        ["keras-lapgan", "train", preset]
-        + ["--output", str(output), "--resume"]
-    )
-
-
-def _fit(keras, chosen, preset, output, resume, behind, metadata, settings):
-    from keras_lapgan import callbacks
-    from keras_lapgan import datasets
-    from keras_lapgan.callbacks.save_error import save_errors
-    from keras_lapgan.presets.preset_folder import checked_about
-    from keras_lapgan.presets.preset_folder import read_metadata
-    from keras_lapgan.presets.preset_folder import read_notice
-    from keras_lapgan.presets.preset_folder import save_preset
-    from keras_lapgan.presets.preset_folder import serialized
-    from keras_lapgan.utils.checkpoints import list_checkpoints
-    from keras_lapgan.utils.files import write_file
-
-    seed = settings["seed"]
-    done_epochs = done_steps = 0
-    if resume:
-        model, done_epochs, done_steps = _load_checkpoint(keras, output)
-        license = read_metadata(output).get("license")
-        model.terms = (license, read_notice(output))
-    else:
-        model = _new_model(preset, settings)
-    source = _read(model, settings, datasets)
-    if not resume:
-        _compile(model, len(source), settings)
-    if metadata.setdefault("images", len(source)) != len(source):
-        raise options.Mistake(
-            f"--data: the run was begun with {metadata['images']:,} pictures; "
-            f"{settings['data']!r} has {len(source):,}. Start a new run from "
-            "this one."
-        )
-    batches = datasets.ImageBatches(
-        source,
-        settings["batch_size"],
-        steps=settings["steps_per_epoch"],
-        seed=seed,
-        with_labels=bool(model.num_classes),
-    )
-    if not model.normalization.is_adapted:
-        click.echo("measuring mean and deviation of the pictures", err=True)
-        # Of all pictures in a mixed order, however few are trained on; the
-        # same whatever the seed, so that levels of several runs fit.
-        model.adapt(datasets.ImageBatches(source, min(100, len(source))))
-
-    # A level alone draws from real pictures.
-    shown = None
-    if not model.is_complete:
-        shown = _spread(source, HELD_OUT, model)
-    monitor, best, board = _watchers(
-        model, source, settings, output, datasets, shown
-    )
-    metadata |= {name: settings[name] for name in ("data", "split", *FIXED)}
-    metadata["planned_epochs"] = settings["epochs"]
-    # What cannot be saved is told before it has been trained.
-    checked_about(metadata)
-    serialized(model)
-    chosen.check(model, batches)
-    if not resume and output.exists():
-        _clear(output)
-    output.mkdir(parents=True, exist_ok=True)
-    with open(output / "command.txt", "a") as file:
-        file.write(shlex.join(["keras-lapgan", *sys.argv[1:]]) + "\n")
-    kept = json.dumps({name: settings[name] for name in KEPT}) + "\n"
-    write_file(output / OPTIONS, lambda path: path.write_text(kept))
-
-    epochs, steps = settings["epochs"], len(batches)
-    checkpoint = callbacks.RunCheckpoint(
-        output,
-        steps,
-        metadata,
-        skipped=done_steps,
-        unless=lambda: any(x.condemned for x in monitor),
-        save_steps=settings["save_steps"],
-        agree=chosen.any_worker if chosen.num_workers > 1 else None,
-    )
-    progress = callbacks.TrainingProgress(
-        epochs * steps, steps, done=done_epochs * steps + done_steps
-    )
-    after = [
-        callbacks.TrainingCurves(output),
-        # The last: `_is_drawn`.
-        callbacks.SampleGrid(output / "samples", seed=seed, images=shown),
-    ]
-
-    def fit(first, last, skip):
-        batches.skip = skip
-        model.fit(
-            batches,
-            initial_epoch=first,
-            epochs=last,
-            callbacks=[
-                *monitor,
-                *best,
-                checkpoint,
-                *board,
-                *after,
-                progress,
-            ],
-            verbose=0,
-        )
-
-    def catch_up():
-        """Does what was to follow the checkpoint."""
-        done = {"epochs": done_epochs, "steps": done_steps}
-        with save_errors(output):
-            save_preset(model, output, {**metadata, **done})
-        for callback in [] if done_steps else after:
-            callback.set_model(model)
-            callback.on_epoch_end(done_epochs - 1)
-
-    try:
-        if behind:
-            catch_up()
-        if done_steps and done_epochs < epochs:
-            # The rest of the epoch that was interrupted.
-            fit(done_epochs, done_epochs + 1, done_steps)
-            done_epochs += 1
-        if done_epochs < epochs and not any(x.stopped for x in monitor):
-            fit(done_epochs, epochs, 0)
-        found = next(iter(list_checkpoints(output)), None)
-        for keeper in best if found else []:
-            keeper.set_model(model)
-            keeper.put_back()
-            done = dict(zip(("epochs", "steps"), found[1:], strict=True))
-            with save_errors(output):
-                save_preset(model, output, {**metadata, **done})
-    except KeyboardInterrupt:
-        progress.close()
-        go_on = _go_on(preset, output)
-        if checkpoint.saved:
-            message = f"the run is saved. Go on with: {go_on}"
-        elif _is_resumable(output):
-            message = f"the last checkpoint is kept. Go on with: {go_on}"
-        else:
-            message = "nothing was saved yet."
-        click.echo(f"\nInterrupted; {message}", err=True)
-        sys.exit(128 + (checkpoint.signal or signal.SIGINT))
-    except callbacks.SaveError as error:
-        kept = (
-            " The last checkpoint is kept: make room, then go on with --resume."
-            if _is_resumable(output)
-            else ""
-        )
-        raise click.ClickException(f"{error}{kept}") from error
-    except callbacks.DivergenceError as error:
-        raise click.ClickException(str(error)) from error
-    finally:
-        progress.close()
-        checkpoint.close()
-        if not resume:
-            _remove_if_unsaved(output)
-    if not found:
-        raise click.ClickException(
-            f"Training was stopped at {monitor[0].stopped}. Nothing was saved "
-            "before."
-        )
-    for k, (value, epoch) in sorted((best[0].best if best else {}).items()):
-        click.echo(f"level {k} is of epoch {epoch}: nearest draw {value:.4g}")
-    _, done_epochs, done_steps = found
-    steps_too = f" and {done_steps} steps" * bool(done_steps)
-    if any(x.stopped for x in monitor):
-        raise click.ClickException(
-            f"Training was stopped at {monitor[0].stopped}. The weights of "
-            f"{done_epochs} of {epochs} epochs{steps_too} are kept: {output}"
-        )
-    click.echo(f"{done_epochs} epochs: {output}")
-    if model.is_complete:
-        click.echo(f"Draw from it: {options.sample_command(output)}")
-    else:
-        runs = shlex.join(["keras-lapgan", "assemble", str(output)])
-        click.echo(f"Join it with the other levels: {runs} ... --output ...")
-
-
-def _load_checkpoint(keras, output):
-    """`(model, epochs done, steps done of the next)` of the run's last save."""
-    # Keras finds the classes only once they are registered.
-    import keras_lapgan.models  # noqa: F401
-    from keras_lapgan.utils.checkpoints import latest_checkpoint
-    from keras_lapgan.utils.checkpoints import list_checkpoints
-
-    path, epochs, steps = latest_checkpoint(output)
-    newest = list_checkpoints(output)[0][0]
-    if newest != path:
-        click.echo(
-            f"Warning: {str(newest)!r} is damaged; going on from the one "
-            f"before, {path.name}.",
-            err=True,
-        )
-    try:
-        return keras.saving.load_model(path), epochs, steps
-    except (KeyError, OSError, TypeError, ValueError) as error:
-        # Keras' messages can hold a whole config.
-        reason = textwrap.shorten(str(error).rstrip(". "), 200)
-        raise click.ClickException(
-            f"--resume: {str(path)!r} cannot be read: {reason}. Start a new "
-            f"run from {str(output)!r}, with another --output."
-        ) from error
-
-
-def _new_model(preset, settings):
-    from keras_lapgan import LAPGAN
-    from keras_lapgan.presets.registry import is_published
-
-    overrides = {
-        name: settings[name]
-        for name in ("flip", "crop")
-        if settings[name] is not None
-    }
-    # A published name is a recipe, trained from the start.
-    return LAPGAN.from_preset(
-        preset,
-        load_weights=not is_published(preset),
-        levels=settings["levels"],
-        **overrides,
-    )
-
-
-def _compile(model, images, settings):
-    """Compiles with the run's settings.
-
-    The decay and ramp of `DampedSGD` count passes over the data at hand.
-    """
-    config = model.get_compile_config()
-    steps_per_epoch = max(1, images // settings["batch_size"])
-    for name in ("d_optimizer", "g_optimizer"):
-        found = config[name]
-        for one in found if isinstance(found, list) else [found]:
-            if one["class_name"] == "DampedSGD":
-                one["config"]["steps_per_epoch"] = steps_per_epoch
-    config |= {name: settings[name] for name in ("seed", "levels")}
-    model.compile(**config)
-
-
-def _read(model, settings, datasets):
-    data = settings["data"]
-    size = model.source_size or model.sizes[0][0]
-    click.echo(f"reading {data}", err=True)
-    source = datasets.load_images(
-        data,
-        settings["split"],
-        size=size,
-        resize=settings["resize"],
-        strict=settings["strict"],
-    )
-    classes = source.num_classes
-    if model.num_classes and classes != model.num_classes:
-        raise options.Mistake(
-            f"--data: this preset is class-conditional over "
-            f"{model.num_classes} classes; {data!r} has "
-            f"{classes if classes else 'no labels'}. Train an unconditional "
-            "preset, or give data with these classes."
-        )
-    if model.num_classes and source.class_names:
-        # The user's own classes, in the data's order.
-        model.class_names = list(source.class_names)
-    click.echo(
-        f"{len(source):,} pictures of {size}x{size}"
-        + (f", {classes} classes" if classes else ""),
-        err=True,
-    )
-    return source
-
-
-def _watchers(model, source, settings, output, datasets, shown):
-    """`LevelMonitor`, `BestLevel` and `TensorBoard`, a list each.
-
-    A list is empty where the callback was not asked for.
-    """
-    from keras_lapgan import callbacks
-
-    monitor, best, board = [], [], []
-    if settings["monitor"] != "off" or settings["best_levels"]:
-        images, labels = _held_out(model, source, settings, datasets)
-        count = min(HELD_OUT, len(images))
-        # Of one picture there is no diversity.
-        if settings["monitor"] != "off" and count > 1:
-            monitor.append(
-                callbacks.LevelMonitor(
-                    images, labels, count, action=settings["monitor"]
-                )
-            )
-        if settings["best_levels"]:
-            best.append(
-                callbacks.BestLevel(
-                    images,
-                    labels,
-                    count=count,
-                    folder=output / "best_levels",
-                    # There may be two `fit`.
-                    restore=False,
-                    last=settings["epochs"],
-                )
-            )
-    if settings["tensorboard"]:
-        try:
-            board.append(
-                callbacks.TensorBoard(
-                    output / "tensorboard",
-                    seed=settings["seed"],
-                    images=shown,
-                )
-            )
-        except ImportError as error:
-            raise click.ClickException(f"--tensorboard: {error}") from error
-    return monitor, best, board
-
-
-def _held_out(model, source, settings, datasets):
-    """Some pictures of another split, or else of those trained on."""
-    from keras_lapgan.datasets.held_out import load_held_out
-
-    found, _ = load_held_out(
-        settings["data"],
-        settings["split"],
-        ("validation", "val", "test"),
-        4 * HELD_OUT,
-        size=source.image_shape[0],
-        resize=settings["resize"],
-        labels=bool(model.num_classes),
-    )
-    if found and found.num_classes == model.num_classes:
-        source = found
-    else:
-        click.echo(
-            f"{settings['data']} has no other split for validation or test: "
-            "training pictures stand in for held-out ones",
-            err=True,
-        )
-    return _spread(source, 4 * HELD_OUT, model)
-
-
-def _spread(source, most, model):
-    """Pictures, and their labels or None, from all over a source."""
-    # Many data sets are sorted by class.
-    count = min(most, len(source))
-    chosen = [i * len(source) // count for i in range(count)]
-    labels = source.labels[chosen] if model.num_classes else None
-    return source.read(chosen), labels
-
-
-def _remove_if_unsaved(output):
-    """Leaves no folder behind that holds no run."""
-    if not _is_resumable(output):
-        _clear(output)
-        with contextlib.suppress(OSError):
-            output.rmdir()
-
-
-def _is_resumable(output):
-    """Whether a run has been saved: its state, and its settings beside it."""
-    from keras_lapgan.presets.preset_folder import METADATA
-    from keras_lapgan.utils.checkpoints import list_checkpoints
-
-    return (output / METADATA).is_file() and bool(list_checkpoints(output))
-
-
-def _clear(output):
-    """Removes a run's files."""
-    from keras_lapgan.presets.card import CARD
-    from keras_lapgan.presets.card import is_generated
-
-    for name in FILES:
-        if name != CARD or is_generated(output / name):
-            options.remove(output / name)

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 import keras
 
+#: What of Keras' optimizers sums gradients over the replicas of TensorFlow.
+_SUM = "_all_reduce_sum_gradients"
+
 
 class Sharing(NamedTuple):
     """How a model's batches are shared out.
@@ -34,7 +37,7 @@ def sharing_of(model):
 
     Raises:
         ValueError: a strategy that cannot train it, or another one than the
-            model was made under.
+            model was made under; a Keras that is not known.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -87,6 +90,12 @@ def _sharing_of_strategy(model):
             f"Received: {type(current).__name__}"
         )
     parts = strategy.num_replicas_in_sync
+    if parts > 1 and not hasattr(keras.optimizers.Optimizer, _SUM):
+        raise ValueError(
+            "This version of Keras sums gradients in another way than "
+            "keras-lapgan knows. Train on one device, or with another "
+            f"version. Received: keras {keras.__version__}"
+        )
     if not _has_workers(strategy):
         return Sharing(parts)
     resolver = strategy.cluster_resolver
@@ -183,14 +192,7 @@ def takes_summed(optimizer):
     """
     if _strategy() is None:
         return
-    name = "_all_reduce_sum_gradients"
-    if not hasattr(optimizer, name):
-        raise NotImplementedError(
-            "This version of Keras sums gradients in another way than "
-            "keras-lapgan knows. Train on one device, or with another "
-            f"version. Received: keras {keras.__version__}"
-        )
-    setattr(optimizer, name, list)
+    setattr(optimizer, _SUM, list)
 
 
 def update(function, variables, *others):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 
-def shared(sharing, x, y=None, batch_size=None, shuffle=False, seed=0):
+def shared(sharing, x, y=None, batch_size=None, shuffle=False, seed=0, epoch=0):
     """Cuts each batch to a multiple of the devices that share it.
 
     So up to `sharing.parts - 1` pictures are left out of a last batch that is
@@ -20,6 +20,8 @@ def shared(sharing, x, y=None, batch_size=None, shuffle=False, seed=0):
         batch_size: int or None. Beside arrays; None is 32.
         shuffle: bool. Whether arrays get shuffled. Defaults to False.
         seed: int. Of their order, over several processes. Defaults to 0.
+        epoch: int. The first, of whose number and the seed the order is a
+            function. Defaults to 0.
 
     Returns:
         `(x, y)`. Over several processes arrays become a `PyDataset`.
@@ -40,7 +42,8 @@ def shared(sharing, x, y=None, batch_size=None, shuffle=False, seed=0):
     _check_size(batch_size, parts)
     _check_size(count - count % parts, parts)
     if sharing.processes > 1:
-        batches = _ArrayBatches(arrays, batch_size, seed if shuffle else None)
+        seed = seed if shuffle else None
+        batches = _ArrayBatches(arrays, batch_size, seed, epoch)
         return _Parts(sharing, batches), None
     return _each(lambda a: a[: count - count % parts], arrays)
 
@@ -156,14 +159,15 @@ class _ArrayBatches(keras.utils.PyDataset):
         arrays: nest of arrays, `(x, y)`.
         batch_size: int.
         seed: int, or None to keep the arrays' order.
+        epoch: int. The first.
     """
 
-    def __init__(self, arrays, batch_size, seed):
+    def __init__(self, arrays, batch_size, seed, epoch):
         super().__init__()
         self.arrays = arrays
         self.batch_size = batch_size
         self.seed = seed
-        self._epoch = -1
+        self._epoch = epoch - 1
         self._order = np.arange(_length(arrays))
 
     @property

@@ -1,3 +1,4 @@
+import json
 import math
 
 import keras
@@ -436,6 +437,48 @@ def test_restore_gives_up(tiny, lively):
         "has the weights of epoch 2"
     )
     assert tiny.same(tiny.arrays(model.level(0).generator), healthy)
+
+
+@pytest.mark.parametrize("action", ["warn", "restore"])
+def test_a_resumed_run_remembers(tiny, lively, action):
+    class Always(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch >= 2:
+                silence(0)(self.model)
+
+    def run(parts):
+        model = lively(sizes=(4,))
+        model.compile(SGD(0.0), SGD(0.0), **tiny.compiled)
+        images = tiny.images(16, size=4)
+        told, state = [], None
+        for first, last in parts:
+            monitor, heard = watch(images, action=action)
+            monitor.go_on(json.loads(json.dumps(state)))
+            model.fit(
+                images,
+                batch_size=8,
+                initial_epoch=first,
+                epochs=last,
+                verbose=0,
+                callbacks=[monitor, Always()],
+            )
+            told += heard
+            state = monitor.state()
+        return told, {**state, "healthy": [x[:2] for x in state["healthy"]]}
+
+    told, state = run([(0, 8)])
+    assert run([(0, 4), (4, 8)]) == (told, state)
+    if action == "warn":
+        # Once, and not again.
+        assert len(told) == 1
+        assert state["told"] == [(0, COLLAPSES)]
+        assert [len(x) for *_, x in state["history"]] == [8, 8]
+    else:
+        assert told[-1].endswith(
+            "after it was put back 3 times; it has the weights of epoch 2. "
+            "Training ends here."
+        )
+        assert state["restores"] == [(0, 3)]
 
 
 def test_restore_with_nothing_healthy(tiny):

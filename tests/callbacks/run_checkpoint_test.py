@@ -23,6 +23,7 @@ from keras_lapgan.presets import preset_folder
 from keras_lapgan.utils.checkpoints import checkpoint_path
 from keras_lapgan.utils.checkpoints import latest_checkpoint
 from keras_lapgan.utils.checkpoints import list_checkpoints
+from keras_lapgan.utils.checkpoints import read_notes
 
 
 class Signal(keras.callbacks.Callback):
@@ -409,6 +410,15 @@ def test_the_line_of_a_resumed_epoch_is_of_the_whole_epoch(
     fit(model, images[8:], checkpoint)
     fit(model, images, checkpoint, initial_epoch=1, epochs=2)
     assert read_log(resumed) == read_log(whole)
+
+
+def test_notes_of_others_are_kept(tmp_path, make_model, images):
+    checkpoint = RunCheckpoint(tmp_path, 3, notes=lambda: {"mine": [1, 2]})
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), images, checkpoint, Signal(4), epochs=2)
+    within, at_end = (read_notes(x) for x, *_ in list_checkpoints(tmp_path))
+    assert at_end == {"mine": [1, 2]}
+    assert sorted(within) == ["means", "mine"]
 
 
 def test_a_checkpoint_without_means(tmp_path, make_model, images):

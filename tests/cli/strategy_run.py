@@ -12,9 +12,11 @@ import zlib
 
 from keras_lapgan.cli.backend import import_keras
 
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+IS_WORKER = {"TF_CONFIG", "KERAS_DISTRIBUTION_PROCESS_ID"} & {*os.environ}
+if not IS_WORKER:
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 keras = import_keras()
-if keras.backend.backend() == "tensorflow" and "TF_CONFIG" not in os.environ:
+if keras.backend.backend() == "tensorflow" and not IS_WORKER:
     import tensorflow as tf
 
     tf.config.set_logical_device_configuration(
@@ -26,9 +28,9 @@ import numpy as np  # noqa: E402
 
 from keras_lapgan.cli.main import main  # noqa: E402
 from keras_lapgan.layers.randomness import StepRandom  # noqa: E402
-from keras_lapgan.training import strategy  # noqa: E402
+from keras_lapgan.training import processes  # noqa: E402
 
-strategy.PATIENCE = int(os.environ.get("PATIENCE", strategy.PATIENCE))
+processes.PATIENCE = int(os.environ.get("PATIENCE", processes.PATIENCE))
 
 
 def from_table(self, shape, stream):
@@ -42,6 +44,13 @@ def from_table(self, shape, stream):
 
 
 StepRandom.uniform = from_table
+
+if "FORGETFUL" in os.environ:
+    # A Keras whose optimizers lack what replicas need of them.
+    lacking = "_all_reduce_sum_gradients"
+    for base in keras.optimizers.Optimizer.__mro__:
+        if lacking in vars(base):
+            delattr(base, lacking)
 
 if __name__ == "__main__":
     sys.argv[0] = "keras-lapgan"

@@ -26,7 +26,7 @@ BEGIN += ("--steps-per-epoch", 12, "--save-steps", 5)
 SAVED = "checkpoint/epoch_0000_step_000005.keras"
 
 needs_workers = pytest.mark.skipif(
-    BACKEND != "tensorflow", reason="workers of the command line are its"
+    BACKEND == "torch", reason="Keras shares out no step on torch"
 )
 
 
@@ -82,6 +82,22 @@ def free_ports(count=2):
     return ports
 
 
+def variables(index, addresses):
+    """What tells a worker who it is and where the others are."""
+    if BACKEND == "jax":
+        values = addresses[0], len(addresses), index
+        names = "JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"
+        return {
+            f"KERAS_DISTRIBUTION_{name}": str(value)
+            for name, value in zip(names, values, strict=True)
+        }
+    config = {
+        "cluster": {"worker": addresses},
+        "task": {"type": "worker", "index": index},
+    }
+    return {"TF_CONFIG": json.dumps(config)}
+
+
 def start_workers(folder, *args, count=2, **environment):
     addresses = [f"127.0.0.1:{port}" for port in free_ports()]
     return [
@@ -89,12 +105,7 @@ def start_workers(folder, *args, count=2, **environment):
             folder,
             f"worker_{i}",
             *args,
-            TF_CONFIG=json.dumps(
-                {
-                    "cluster": {"worker": addresses},
-                    "task": {"type": "worker", "index": i},
-                }
-            ),
+            **variables(i, addresses),
             **environment,
         )
         for i in range(count)
@@ -188,6 +199,17 @@ def test_a_batch_without_equal_parts(lively, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="its optimizers sum")
+def test_another_keras(lively, tmp_path):
+    args = [lively, *BEGIN, "--strategy", "mirrored", "--output", "a"]
+    run = start(tmp_path, "other", *args, FORGETFUL="1")
+    assert codes([run]) == [1]
+    last = said(tmp_path, "other").splitlines()[-1]
+    assert last.startswith("Error: This version of Keras sums gradients")
+    assert f"Received: keras {keras.__version__}" in last
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_strategy_of_another_backend(preset, fails):
     other = "mirrored" if BACKEND == "jax" else "data-parallel"
     args = ["train", preset, "--data", "sample", "--strategy", other]
@@ -196,8 +218,8 @@ def test_a_strategy_of_another_backend(preset, fails):
     assert "auto, one" in error
 
 
-@needs_workers
-def test_variables_that_cannot_be_read(preset, fails, monkeypatch):
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TF_CONFIG is its")
+def test_a_configuration_that_cannot_be_read(preset, fails, monkeypatch):
     args = ["train", preset, "--data", "sample"]
     error = fails(*args, "--strategy", "multi-worker", code=1)
     assert "srun" in error and "Received: TF_CONFIG=None" in error
@@ -206,10 +228,12 @@ def test_variables_that_cannot_be_read(preset, fails, monkeypatch):
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="variables of JAX")
-def test_processes_of_jax_are_refused(preset, fails, monkeypatch):
+def test_variables_that_cannot_be_read(preset, fails, monkeypatch):
+    args = ["train", preset, "--data", "sample"]
+    error = fails(*args, "--strategy", "multi-worker", code=1)
+    assert "srun" in error and "NUM_PROCESSES=None" in error
     monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
-    error = fails("train", preset, "--data", "sample", code=1)
-    assert "on TensorFlow alone" in error
+    assert "PROCESS_ID=None" in fails(*args, code=1)
 
 
 # === Two workers ===
@@ -232,25 +256,37 @@ def test_two_workers_follow_one(whole, one):
 
 @needs_workers
 @pytest.mark.parametrize(
-    "number, ends",
+    "number, victim, ends",
     [
         pytest.param(
-            signal.SIGTERM, [130, 143], marks=pytest.mark.slow, id="SIGTERM"
+            signal.SIGTERM, 1, [130, 143], marks=pytest.mark.slow, id="SIGTERM"
         ),
-        pytest.param(signal.SIGKILL, [1, -9], id="SIGKILL"),
+        pytest.param(
+            signal.SIGKILL,
+            1,
+            [1, -9],
+            marks=[pytest.mark.slow] * (BACKEND == "jax"),
+            id="SIGKILL",
+        ),
+        pytest.param(
+            signal.SIGKILL, 0, [-9, 1], marks=pytest.mark.slow, id="chief"
+        ),
     ],
 )
-def test_one_of_them_ends_and_all_go_on(lively, whole, tmp_path, number, ends):
+def test_one_of_them_ends_and_all_go_on(
+    lively, whole, tmp_path, number, victim, ends
+):
     args = [lively, *BEGIN, "--output", "a"]
     workers = start_workers(tmp_path, *args)
     wait_for(tmp_path / "a" / SAVED, workers)
     # By then the preset files beside it are there, too.
     wait_for(tmp_path / "a" / "metadata.json", workers)
-    workers[1].send_signal(number)
+    workers[victim].send_signal(number)
     begun = time.monotonic()
     assert codes(workers) == ends, said(tmp_path, "worker_0")
     assert time.monotonic() - begun < 60
-    output = said(tmp_path, "worker_0")
+    teller = f"worker_{1 - victim if number == signal.SIGKILL else 0}"
+    output = said(tmp_path, teller)
     assert "--output a --resume" in output
     if number == signal.SIGKILL:
         assert "Error: a worker of this job ended before" in output

@@ -16,7 +16,8 @@ from PIL import Image
 from keras_lapgan import LAPGAN
 from keras_lapgan import callbacks
 from keras_lapgan.callbacks import run_checkpoint
-from keras_lapgan.cli import train
+from keras_lapgan.cli.run import _compile
+from keras_lapgan.cli.run import _held_out
 from keras_lapgan.presets.preset_folder import read_metadata
 from keras_lapgan.training import DampedSGD
 
@@ -377,7 +378,7 @@ def test_damped_sgd_of_some_levels(tiny):
     model.compile(
         ["adam", DampedSGD(0.2)], [DampedSGD(0.1), DampedSGD()], **tiny.quick
     )
-    train._compile(model, 10, {"batch_size": 16, "seed": 3, "levels": None})
+    _compile(model, 10, {"batch_size": 16, "seed": 3, "levels": None})
     config = model.get_compile_config()
     assert config["seed"] == 3
     optimizers = config["d_optimizer"] + config["g_optimizer"]
@@ -597,12 +598,12 @@ def test_pictures_that_are_held_out(run, preset, tmp_path):
     settings = {"data": "data", "split": None, "resize": "crop"}
     source = datasets.load_images("data", size=20)
     model = LAPGAN.from_preset(preset)
-    images, labels = train._held_out(model, source, settings, datasets)
+    images, labels = _held_out(model, source, settings, datasets)
     assert len(images) == 6 and images.min() >= 200 and labels is None
     # Those that are trained on are not held out.
     settings["split"] = "val"
     source = datasets.load_images("data", "val", size=20)
-    images, _ = train._held_out(model, source, settings, datasets)
+    images, _ = _held_out(model, source, settings, datasets)
     assert images.min() >= 200
     result = run(
         *("train", preset, "--data", "data", "--batch-size", 4),

@@ -113,3 +113,8 @@ def test_processes_agree_on_the_order_of_arrays():
     assert orders[0] != orders[1]
     again, _ = shared(process(0), X, -X, batch_size=8, shuffle=True, seed=3)
     assert seen(again)[0] == orders[0][:4]
+    # A run that goes on sees what it would have seen.
+    later, _ = shared(
+        process(0), X, -X, batch_size=8, shuffle=True, seed=3, epoch=1
+    )
+    assert seen(later)[0] == orders[1][:4]
