@@ -11,6 +11,7 @@ from keras import ops
 from keras_lapgan.export.export_error import ExportError
 from keras_lapgan.layers.class_plane import ClassPlane
 from keras_lapgan.layers.dropout import StepDropout
+from keras_lapgan.layers.grouped_convolution import GroupedConv2D
 from keras_lapgan.layers.lp_pooling import EPSILON
 from keras_lapgan.layers.lp_pooling import PairwiseL2Pooling
 from keras_lapgan.layers.resampling import resampling_matrix
@@ -329,7 +330,7 @@ def _convolution(layer):
     if layer.groups == 1:
         return _copy(layer), node, arrays
     # TensorFlow runs these only inside XLA, on some CPUs, which converters do
-    # not read. Apart they are also twice as fast there.
+    # not read.
     image = keras.Input(layer.input.shape[1:], dtype="float32")
     config = layer.get_config()
     config.update(
@@ -414,6 +415,7 @@ def _identity(layer):
 
 _PLAIN = {
     ClassPlane: _class_plane,
+    GroupedConv2D: _convolution,
     PairwiseL2Pooling: _pairwise_l2,
     StepDropout: _identity,
     layers.Dropout: _identity,

@@ -1,6 +1,7 @@
 from keras_lapgan.layers.class_plane import ClassPlane
 from keras_lapgan.layers.crop import Crop
 from keras_lapgan.layers.dropout import StepDropout
+from keras_lapgan.layers.grouped_convolution import GroupedConv2D
 from keras_lapgan.layers.laplacian_pyramid import LaplacianPyramid
 from keras_lapgan.layers.lp_pooling import PairwiseL2Pooling
 from keras_lapgan.layers.noise import UniformNoise
@@ -14,6 +15,7 @@ __all__ = [
     "ClassPlane",
     "Crop",
     "Downsample",
+    "GroupedConv2D",
     "ImageNormalization",
     "LaplacianPyramid",
     "PairwiseL2Pooling",

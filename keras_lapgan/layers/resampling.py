@@ -75,7 +75,6 @@ def _matrix(source, target, method):
             "Expected method to be 'area', 'linear', 'burt' or 'replicate'. "
             f"Received: method={method!r}"
         )
-    matrix.setflags(write=False)
     return matrix
 
 

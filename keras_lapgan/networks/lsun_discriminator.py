@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from keras_lapgan.layers.grouped_convolution import GroupedConv2D
 from keras_lapgan.networks import network
 from keras_lapgan.networks.initializers import torch_uniform
 
@@ -87,7 +88,8 @@ class LSUNDiscriminator(network.Network):
         for i, (filters, kernel_size, groups) in enumerate(
             convolutions, start=1
         ):
-            x = layers.Conv2D(
+            kind = layers.Conv2D if groups == 1 else GroupedConv2D
+            x = kind(
                 filters,
                 kernel_size,
                 groups=groups,

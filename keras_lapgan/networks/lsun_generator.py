@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from keras_lapgan.layers.dropout import StepDropout
+from keras_lapgan.layers.grouped_convolution import GroupedConv2D
 from keras_lapgan.layers.lp_pooling import PairwiseL2Pooling
 from keras_lapgan.networks import network
 from keras_lapgan.networks.initializers import torch_uniform
@@ -80,7 +81,8 @@ class LSUNGenerator(network.Network):
 
         # === Layers ===
         def conv(x, filters, kernel_size, groups, name, **kwargs):
-            return layers.Conv2D(
+            kind = layers.Conv2D if groups == 1 else GroupedConv2D
+            return kind(
                 filters,
                 kernel_size,
                 padding="same",

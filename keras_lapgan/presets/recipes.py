@@ -25,24 +25,32 @@ def paper_recipe(learning_rate, steps_per_epoch):
 def quick_recipe(num_levels):
     """For an hour or two on a small machine, by what short runs showed.
 
-    Relativistic pairs with R1 and R2 (Huang et al., 2024) and Adam come
-    closer to real bands in fewer pictures than the paper's recipe or than Adam
-    alone, at every level. The penalty stands in for dropout: networks without
-    it belong to this recipe.
+    Relativistic pairs with R1 and R2 (Huang et al., 2024) and Adam without
+    momentum, a discriminator faster than its generator: at every level that
+    comes closer to real bands in a tenth of the pictures. The penalty stands
+    in for dropout: networks without it belong to this recipe.
 
     Args:
         num_levels: int. The coarsest is dense.
     """
-    adam = {
-        "module": "keras.optimizers",
-        "class_name": "Adam",
-        "config": {"learning_rate": 5e-4, "beta_1": 0.0, "beta_2": 0.99},
-        "registered_name": None,
-    }
+
+    def adam(learning_rate):
+        return {
+            "module": "keras.optimizers",
+            "class_name": "Adam",
+            "config": {
+                "learning_rate": learning_rate,
+                "beta_1": 0.0,
+                "beta_2": 0.99,
+            },
+            "registered_name": None,
+        }
+
+    finer = num_levels - 1
     return {
-        "d_optimizer": [adam] * num_levels,
-        "g_optimizer": [adam] * num_levels,
+        "d_optimizer": [adam(6e-4)] * finer + [adam(8e-4)],
+        "g_optimizer": [adam(2e-4)] * finer + [adam(1e-4)],
         "objective": "relativistic",
-        "gradient_penalty": [0.02] * (num_levels - 1) + [0.1],
+        "gradient_penalty": [0.02] * finer + [0.03],
         "ema_decay": 0.999,
     }

@@ -155,7 +155,8 @@ def _dense(*widths):
 
 def _convolution(kernel, channels, filters, groups=1):
     shape = (kernel, kernel, channels // groups, filters)
-    return ("conv2d", shape, (filters,))
+    kind = "conv2d" if groups == 1 else "grouped_conv2d"
+    return (kind, shape, (filters,))
 
 
 def _class_plane(num_classes, size):
