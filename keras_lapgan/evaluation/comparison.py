@@ -27,16 +27,20 @@ class Comparison:
       kernel distance (unbiased, of all pictures at once), inception score in
       10 parts; `fid`, `kid`, `is` for the Inception of 2015-12-05.
     - `precision`, `recall`, `density`, `coverage` of the features, k = 5.
+    - `class_agreement`: how often a classifier of these features, trained on
+      the reference, finds the class asked for.
     - `ms_ssim`: mean similarity of random pairs, of a class if
       `within_classes` is true.
 
     What is not defined is left out: sizes below 7 pixels or that are not
     square have no patches, MS-SSIM wants 16 pixels, features an extractor and
-    RGB.
+    RGB, agreement classes.
 
     Args:
         reference: uint8 array `(n, height, width, channels)`.
         other: uint8 array of the same shape, for the floor.
+        reference_labels: int array `(n,)` or None. Classes of the reference.
+            Defaults to None.
         feature_count: int or None. How many of the pictures features are
             taken of. Defaults to None, all.
         extractor: `keras_lapgan.metrics.extractors.Extractor` or None.
@@ -51,11 +55,13 @@ class Comparison:
         other,
         *,
         cache,
+        reference_labels=None,
         feature_count=None,
         extractor=None,
         progress=None,
     ):
         self.reference = reference
+        self.reference_labels = reference_labels
         self.other = other
         self.feature_count = min(feature_count or math.inf, len(reference))
         channels = reference.shape[3]
@@ -81,7 +87,7 @@ class Comparison:
         if height == width:
             result |= self._bands(generated)
         if self.extractor is not None:
-            result |= self._feature_measures(generated)
+            result |= self._feature_measures(generated, labels, other_labels)
         if min(height, width) >= _LEAST_MS_SSIM:
             result |= self._ms_ssim(generated, labels, other_labels)
         return result
@@ -151,20 +157,39 @@ class Comparison:
 
     # === Features ===
 
-    def _feature_measures(self, generated):
+    def _feature_measures(self, generated, labels, other_labels):
         names = ("fd_{}", "kd_{}", "is_{}")
         if self.extractor.fid:
             names = ("fid", "kid", "is")
         names = (name.format(self.extractor.name) for name in names)
         keys = dict(zip(("fd", "kd", "is"), names, strict=True))
         drawn = generated[: self.feature_count]
-        values = self._measured(self._extract(drawn, "features of samples"))
-        return {
+        extracted = self._extract(drawn, "features of samples")
+        values = self._measured(extracted)
+        result = {
             keys.get(name, name): _figure(
                 drawn, value, self._feature_floor[name]
             )
             for name, value in values.items()
         }
+        if not any(
+            x is None for x in (self.reference_labels, labels, other_labels)
+        ):
+            result["class_agreement"] = _figure(
+                drawn,
+                self._agreement(extracted, labels),
+                self._agreement(self._other_features, other_labels),
+            )
+        return result
+
+    def _agreement(self, found, labels):
+        real = self._real_features["features"]
+        return metrics.class_agreement(
+            real,
+            self.reference_labels[: len(real)],
+            found["features"],
+            labels[: len(found["features"])],
+        )
 
     @functools.cached_property
     def _feature_floor(self):
@@ -175,9 +200,13 @@ class Comparison:
         return self._cache.figures(
             self._what("measures"),
             [reference, other],
-            lambda: self._measured(
-                self._features(other, "features of other real pictures")
-            ),
+            lambda: self._measured(self._other_features),
+        )
+
+    @functools.cached_property
+    def _other_features(self):
+        return self._features(
+            self.other[: self.feature_count], "features of other real pictures"
         )
 
     @functools.cached_property

@@ -206,7 +206,7 @@ def _evaluated(images, real, labels, count, extractor, cache, progress):
     cache = cache or ResultCache()
     n = len(images)
     real = real.settled(n)
-    reference, _ = real.reference(n)
+    reference, reference_labels = real.reference(n)
     if images.shape != reference.shape:
         raise ValueError(
             "Samples and real pictures must be of one size. Received: samples "
@@ -217,6 +217,7 @@ def _evaluated(images, real, labels, count, extractor, cache, progress):
     comparison = Comparison(
         reference,
         other,
+        reference_labels=reference_labels,
         feature_count=count or FEATURE_COUNT,
         extractor=extractor,
         cache=cache,

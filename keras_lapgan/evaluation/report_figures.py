@@ -11,6 +11,7 @@ _NAMES = {
     "recall": ("Recall", "higher"),
     "density": ("Density", "as real"),
     "coverage": ("Coverage", "higher"),
+    "class_agreement": ("Class as asked, by a classifier", "higher"),
     "memorisation": ("Distance to the nearest training picture", "as real"),
 }
 

@@ -1,6 +1,7 @@
 """Measures of generated images: numpy arrays in, plain figures out."""
 
 from keras_lapgan.metrics.band_statistics import band_statistics
+from keras_lapgan.metrics.class_agreement import class_agreement
 from keras_lapgan.metrics.frechet import frechet_distance
 from keras_lapgan.metrics.frechet import frechet_distance_from_statistics
 from keras_lapgan.metrics.frechet import frechet_statistics
@@ -21,6 +22,7 @@ from keras_lapgan.metrics.sliced_wasserstein import sliced_wasserstein
 __all__ = [
     "ParzenWindow",
     "band_statistics",
+    "class_agreement",
     "frechet_distance",
     "frechet_distance_from_statistics",
     "frechet_statistics",

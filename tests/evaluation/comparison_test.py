@@ -63,6 +63,31 @@ def test_each_figure_is_its_metric(sets, cache, extractor):
     )
 
 
+def test_the_class_asked_for(sets, cache, extractor):
+    reference, other = sets
+    labels = np.random.default_rng(0).integers(0, 3, (3, 50))
+    comparison = Comparison(
+        reference,
+        other,
+        reference_labels=labels[0],
+        cache=cache,
+        feature_count=40,
+        extractor=extractor,
+    )
+    generated = reference[::-1]
+    found = comparison.of(generated, labels[1], labels[2])["class_agreement"]
+    real = extractor.extract(reference[:40]).features, labels[0][:40]
+    for key, images, asked in (
+        ("value", generated, labels[1]),
+        ("floor", other, labels[2]),
+    ):
+        features = extractor.extract(images[:40]).features
+        expected = metrics.class_agreement(*real, features, asked[:40])
+        assert found[key] == expected
+    assert found["n"] == 40
+    assert "class_agreement" not in comparison.of(generated)
+
+
 def test_only_the_samples_are_computed_again(
     sets, cache, extractor, monkeypatch
 ):
