@@ -8,10 +8,12 @@ over, the level at work is saved; the same command goes on from there, on this
 machine or on another that has the folder. `--levels` trains some of them, so
 that several machines can share the work. Once all are done, the levels are
 joined in `runs/NAME/whole`, measured, and published as `presets/NAME`, with
-logs, curves, grid, strip and card; `--finish` does so with what there is.
+logs, curves, grid, strip and card; `--finish` does so with what there is. A
+slice that ended in time exits with code 0.
 
-`--data` takes whatever `keras-lapgan train` does: without TensorFlow Datasets,
-a folder or an .npz file. The backend is `KERAS_BACKEND`.
+Half of the pictures are mirrored, which the paper does not. `--data` takes
+whatever `keras-lapgan train` does: without TensorFlow Datasets, a folder or an
+.npz file. The backend is `KERAS_BACKEND`.
 """
 
 import argparse
@@ -45,13 +47,39 @@ TOOLS = Path(__file__).parent
 
 
 def main():
+    arguments = parsed()
+    count = len(get_preset(arguments.name).sizes)
+    folder = arguments.runs / arguments.name
+    levels = [folder / f"level_{k}" for k in range(count)]
+    epochs = EPOCHS.get(arguments.name, [USUAL] * count)
+    # A scheduler's signal is passed on like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end = time.monotonic() + 60 * arguments.minutes
+    for k in [] if arguments.finish else arguments.levels:
+        if not train(arguments, levels[k], k, epochs[k], end):
+            print("The time is over; the same command goes on.")
+            return
+    done = [epochs_of(level) for level in levels]
+    left = [k for k in range(count) if done[k] < epochs[k]]
+    if arguments.finish and 0 in done:
+        raise SystemExit(f"--finish: not trained yet: {levels[done.index(0)]}")
+    if left and not arguments.finish:
+        print(f"still to train: level {', '.join(map(str, left))}")
+        return
+    publish(arguments, folder / "whole", levels, done)
+
+
+def parsed():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("name", help="a published preset")
-    parser.add_argument("--minutes", type=float, help="the slice's length")
+    parser.add_argument(
+        "--minutes", type=float, default=1e6, help="the slice's length"
+    )
     parser.add_argument("--levels", help="only these, as in 2,1")
     parser.add_argument("--data", help="in place of the preset's own")
     parser.add_argument("--split")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--precision", help="of new levels, as in bfloat16")
+    parser.add_argument("--seed", help="of new levels, 1 if none is given")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--presets", type=Path, default=Path("presets"))
     parser.add_argument("--note", help="for the card: machine and time")
@@ -60,30 +88,20 @@ def main():
     )
     arguments = parser.parse_args()
     try:
-        preset = get_preset(arguments.name)
+        known = [str(k) for k in range(len(get_preset(arguments.name).sizes))]
     except ValueError as error:
         parser.error(str(error))
-    count = len(preset.sizes)
-    chosen = list(range(count))[::-1]
-    if arguments.levels:
-        chosen = [int(k) for k in arguments.levels.split(",")]
-        if not set(chosen) <= set(range(count)):
-            parser.error(
-                f"--levels: {arguments.name} has levels 0 to {count - 1}. "
-                f"Received: {arguments.levels}"
-            )
-    folder = arguments.runs / arguments.name
-    epochs = EPOCHS.get(arguments.name, [USUAL] * count)
-    end = time.monotonic() + 60 * (arguments.minutes or 1e9)
-    for k in [] if arguments.finish else chosen:
-        train(arguments, folder / f"level_{k}", k, epochs[k], end)
-    levels = [folder / f"level_{k}" for k in range(count)]
-    missing = [path for path in levels if not (path / METADATA).is_file()]
-    done = [epochs_of(path) for path in levels if path not in missing]
-    if missing or not (arguments.finish or done == epochs):
-        print(f"done: {', '.join(f'level {k}' for k in chosen)}")
-        return
-    publish(arguments, folder / "whole", levels, done)
+    if not arguments.minutes > 0:
+        parser.error(f"--minutes: above 0. Received: {arguments.minutes}")
+    chosen = arguments.levels
+    chosen = known[::-1] if chosen is None else chosen.split(",")
+    if not set(chosen) <= set(known):
+        parser.error(
+            f"--levels: some of {', '.join(known)}. "
+            f"Received: {arguments.levels}"
+        )
+    arguments.levels = [int(k) for k in chosen]
+    return arguments
 
 
 def command(*parts):
@@ -91,35 +109,54 @@ def command(*parts):
 
 
 def epochs_of(path):
+    """How many a run has done."""
+    if not (path / METADATA).is_file():
+        return 0
     return read_metadata(path).get("epochs", 0)
 
 
+def given(arguments, *names):
+    """Options of the command line to hand on."""
+    options = []
+    for name in names:
+        if getattr(arguments, name) is not None:
+            options += [f"--{name}", getattr(arguments, name)]
+    return options
+
+
 def train(arguments, output, k, epochs, end):
-    """Trains level `k` until it is done; leaves when the time is over."""
+    """Trains level `k`; returns whether it was done before the end."""
     options = ["--output", output, "--epochs", epochs]
+    options += given(arguments, "data", "split", "precision", "seed")
     if (output / METADATA).is_file():
         if epochs_of(output) >= epochs:
-            return
+            return True
         options.append("--resume")
     else:
-        options += ["--levels", k, "--seed", arguments.seed, "--flip"]
+        options += ["--levels", k, "--flip"]
+        options += ["--seed", 1] * (arguments.seed is None)
         options += ["--overwrite"] * output.exists()
-        for name in ("data", "split"):
-            if getattr(arguments, name) is not None:
-                options += [f"--{name}", getattr(arguments, name)]
+    if time.monotonic() > end:
+        return False
     print(f"level {k}: {output}", flush=True)
-    child = subprocess.Popen(command("train", arguments.name, *options))
-    late = False
+    # Apart from the terminal, whose Ctrl-C would come to it a second time: two
+    # signals mean at once.
+    child = subprocess.Popen(
+        command("train", arguments.name, *options), start_new_session=True
+    )
+    stopped = ()
     try:
-        code = child.wait(max(1.0, end - time.monotonic()))
+        code = child.wait(end - time.monotonic())
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        late = True
+        print("saving", flush=True)
+        stopped = (128 + signal.SIGTERM, -signal.SIGTERM)
         child.send_signal(signal.SIGTERM)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         code = child.wait()
-    if late:
-        raise SystemExit("The time is over; the same command goes on.")
-    if code:
+    if code not in (0, *stopped):
         raise SystemExit(code)
+    return not stopped
 
 
 def publish(arguments, whole, levels, epochs):
@@ -127,7 +164,9 @@ def publish(arguments, whole, levels, epochs):
     run(command("assemble", *levels, "--output", whole, "--overwrite"))
     join_logs(levels, whole)
     report = whole.parent / "evaluation.json"
-    run(command("evaluate", whole, "--output", report, "--overwrite"))
+    options = given(arguments, "data", "split")
+    options += ["--output", report, "--overwrite"]
+    run(command("evaluate", whole, *options))
     apart = "; ".join(f"level {k} {n} epochs" for k, n in enumerate(epochs))
     note = f"The levels were trained apart: {apart}."
     if arguments.note:

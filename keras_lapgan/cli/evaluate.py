@@ -247,6 +247,25 @@ def _home(source, data, split):
     return data, split
 
 
+def _numbered_as(real, samples):
+    """The samples' labels with the real pictures' numbers, or None."""
+    import numpy as np
+
+    if samples.labels is None or not (samples.class_names and real.class_names):
+        return samples.labels
+    known = list(real.class_names)
+    unknown = [name for name in samples.class_names if name not in known]
+    if unknown:
+        click.echo(
+            f"The samples' classes are not those of the real pictures "
+            f"({unknown[0]!r} is none of them): left out.",
+            err=True,
+        )
+        return None
+    numbers = np.array([known.index(name) for name in samples.class_names])
+    return numbers[samples.labels]
+
+
 def _evaluate_samples(path, opened, crop, stretch, seed, asked):
     import numpy as np
 
@@ -297,7 +316,9 @@ def _evaluate_samples(path, opened, crop, stretch, seed, asked):
         ) from error
     if stretch:
         images = stretched(images)
-    labels = None if samples.labels is None else samples.labels[order]
+    labels = _numbered_as(real.source, samples)
+    if labels is not None:
+        labels = labels[order]
     found = evaluate_samples(images, real, labels=labels, **asked)
     found.report["protocol"]["seed"] = seed
     return found

@@ -172,9 +172,8 @@ class Comparison:
             )
             for name, value in values.items()
         }
-        if not any(
-            x is None for x in (self.reference_labels, labels, other_labels)
-        ):
+        known = (self.reference_labels, labels, other_labels)
+        if all(x is not None for x in known) and _has_classes(known[0]):
             result["class_agreement"] = _figure(
                 drawn,
                 self._agreement(extracted, labels),
@@ -276,6 +275,10 @@ def _similarity(images, labels):
         images, labels = images[kept], labels[kept]
         pairs = math.ceil(_PAIRS / len(values))
     return metrics.ms_ssim_diversity(images, labels, pairs=pairs)["mean"]
+
+
+def _has_classes(labels):
+    return len(np.unique(labels)) > 1
 
 
 def _has_pairs(labels):

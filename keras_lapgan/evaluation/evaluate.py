@@ -75,7 +75,14 @@ def evaluate_samples(
         ValueError: too few pictures, or more asked for than there are.
     """
     n = _checked_count(count, real.most, len(images))
-    labels = None if labels is None else np.asarray(labels)[:n]
+    if labels is not None:
+        labels = np.asarray(labels)
+        if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"`labels` must be an int for each of {len(images)} samples. "
+                f"Received: labels.shape={labels.shape}, dtype={labels.dtype}"
+            )
+        labels = labels[:n]
     found = _evaluated(
         images[:n], real, labels, count, extractor, cache, progress
     )

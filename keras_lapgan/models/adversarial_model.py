@@ -1,4 +1,4 @@
-import math
+import numbers
 from typing import NamedTuple
 
 import keras
@@ -112,7 +112,9 @@ class AdversarialModel(keras.Model):
     each level k `d_loss_k`, `g_loss_k`, `d_accuracy_k`, `logit_gap_k` (D's mean
     logit on real bands less that on generated ones) and, in training,
     `d_gradient_norm_k` and `g_gradient_norm_k` (L2 over all weights of one
-    network of the level).
+    network of the level). Under `"relativistic"` the accuracy is the share of
+    pairs that D puts in the right order. A gradient penalty is part of
+    `d_loss`, but not of a test's.
     """
 
     def compile(
@@ -139,7 +141,7 @@ class AdversarialModel(keras.Model):
                 `"hinge"` or `"relativistic"` (pairs of a real and a generated
                 picture), or a list of one a level, finest first. Defaults to
                 `"non_saturating"`.
-            gradient_penalty: float, at least 0, or a list of one a level,
+            gradient_penalty: float from 0 to 1e6, or a list of one a level,
                 finest first. D's loss in training has it / 2 times the mean
                 squared L2 norm of D's gradient, with respect to the band: of
                 real ones (R1) and of generated ones (R2). With
@@ -205,12 +207,14 @@ class AdversarialModel(keras.Model):
             get_objective(one)
         penalties = self._one_a_level("gradient_penalty", gradient_penalty)
         for one in penalties.values():
-            if not (isinstance(one, (int, float)) and 0 <= one < math.inf):
+            is_number = isinstance(one, numbers.Real) and one is not True
+            if not (is_number and 0 <= one <= 1e6):
                 raise ValueError(
-                    "`gradient_penalty` must be a number, at least 0, or a "
-                    "list of one a level. "
+                    "`gradient_penalty` must be a number from 0 to 1e6, or "
+                    "a list of one a level. "
                     f"Received: gradient_penalty={gradient_penalty!r}"
                 )
+        penalties = {k: float(one) for k, one in penalties.items()}
         d_optimizers = self._optimizers("d_optimizer", d_optimizer)
         g_optimizers = self._optimizers("g_optimizer", g_optimizer)
         if {id(o) for o in d_optimizers.values()} & {

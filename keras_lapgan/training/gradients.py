@@ -69,7 +69,7 @@ def value_and_gradients(function, variables, state=()):
     return loss, aux, gradients
 
 
-def value_and_slope(function, x, variables=()):
+def value_and_slope(function, x, variables):
     """Calls `function` and differentiates the sum of its values.
 
     What comes out can be differentiated again, by `value_and_gradients` around
@@ -97,10 +97,15 @@ def value_and_slope(function, x, variables=()):
     if backend == "torch":
         import torch
 
-        x = x.detach().requires_grad_()
-        values = function(x)
-        (slope,) = torch.autograd.grad(values.sum(), x, create_graph=True)
-        return values, slope
+        # What torch.compile makes of it cannot be differentiated twice.
+        @torch.compiler.disable
+        def twice_differentiable(x):
+            x = x.detach().requires_grad_()
+            values = function(x)
+            (slope,) = torch.autograd.grad(values.sum(), x, create_graph=True)
+            return values, slope
+
+        return twice_differentiable(x)
 
     import jax
     from keras import ops

@@ -154,6 +154,36 @@ def test_a_class_conditional_model(run, class_preset):
         assert figure["value"] == pytest.approx(expected[int(side)], rel=1e-3)
 
 
+def labelled_samples(names, only):
+    """Writes real pictures of some classes, with numbers of their own."""
+    source = load_images("sample")
+    known = [source.class_names.index(name) for name in only]
+    chosen = np.flatnonzero(np.isin(source.labels, known))[:60]
+    numbers = [known.index(label) for label in source.labels[chosen]]
+    np.savez(
+        "samples.npz",
+        images=source.read(chosen),
+        labels=np.array(numbers),
+        class_names=np.array(names),
+    )
+
+
+def test_classes_are_known_by_their_names(run):
+    args = ("evaluate", "samples.npz", "--data", "sample", "--count", 60)
+    labelled_samples(["horse", "dog"], ["horse", "dog"])
+    result = run(*args)
+    assert result.exit_code == 0, result.output
+    assert "Class as asked" in result.stdout
+    right = report()["class_agreement"]["value"]
+    labelled_samples(["dog", "horse"], ["horse", "dog"])
+    assert run(*args, "--overwrite").exit_code == 0
+    assert report()["class_agreement"]["value"] < right
+    labelled_samples(["dog", "unicorn"], ["horse", "dog"])
+    result = run(*args, "--overwrite")
+    assert "'unicorn' is none of them" in result.output
+    assert "class_agreement" not in report()
+
+
 def test_mistakes(fails, preset, tmp_path, run):
     run_ = ("evaluate", preset)
     assert "--data: name" in fails(*run_, code=2)

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_lapgan.training.gradients import apply_gradients
 from keras_lapgan.training.gradients import value_and_gradients
+from keras_lapgan.training.gradients import value_and_slope
 
 
 def variable(value, **kwargs):
@@ -66,6 +67,52 @@ def test_a_weight_that_is_not_used():
     )
     assert float(array(gradients[0])) == 4
     assert gradients[1] is None or float(array(gradients[1])) == 0
+
+
+def slope_penalty(w, x):
+    """Sum of the squared slopes of w x^2, to be differentiated by w."""
+
+    def function():
+        values, slope = value_and_slope(
+            lambda x: ops.square(x) * w.value, x, [w]
+        )
+        return ops.sum(ops.square(slope)), (values, slope)
+
+    return value_and_gradients(function, [w])
+
+
+def test_a_slope_is_differentiated_again():
+    w, x = variable(3.0), ops.convert_to_tensor([1.0, -2.0])
+    loss, (values, slope), (gradient,) = slope_penalty(w, x)
+    np.testing.assert_allclose(array(values), [3, 12])
+    np.testing.assert_allclose(array(slope), [6, -12])
+    assert float(array(loss)) == 180
+    # Of 4 w^2 (1 + 4).
+    assert float(array(gradient)) == pytest.approx(120)
+
+
+def test_a_slope_that_changes_state():
+    w, seen = variable(2.0), variable(1.0, trainable=False)
+
+    def function(x):
+        seen.assign(seen.value + 1.0)
+        return x * w.value * seen.value
+
+    _, slope = value_and_slope(
+        function, ops.convert_to_tensor([1.0]), [w, seen]
+    )
+    assert float(array(slope)[0]) == 4 and float(array(seen.value)) == 2
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="torch.compile is torch's"
+)
+def test_a_slope_within_torch_compile():
+    import torch
+
+    w, x = variable(3.0), ops.convert_to_tensor([1.0, -2.0])
+    compiled = torch.compile(slope_penalty, backend="aot_eager")
+    assert float(array(compiled(w, x)[2][0])) == pytest.approx(120)
 
 
 def test_a_step():
