@@ -198,7 +198,8 @@ class LevelMonitor(keras.callbacks.Callback):
         """Begins the next `fit` with what `state` returned in another process.
 
         With `action="restore"`, what the model is then is its last healthy
-        check.
+        check. Of a save within an epoch, that check was made before these
+        weights: the epoch that is told when they are put back is its own.
         """
         self._kept = state or {}
 
@@ -379,7 +380,8 @@ class LevelMonitor(keras.callbacks.Callback):
                 f"the time, the mean logits of real and generated lie "
                 f"{gap:.3g} apart, the generator's gradient is {norm:.3g}. "
                 "The generator learns little from it. Try a lower learning "
-                "rate of the discriminator, or more dropout in it."
+                "rate of the discriminator, more dropout in it, or "
+                "`gradient_penalty`."
             )
         effect = figures.get("noise_effect", 1.0)
         if (

@@ -107,6 +107,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.signal = None
         #: Whether all steps done so far are saved.
         self.saved = False
+        #: Whether it ended training so, each of several workers alike.
+        self.ended = False
         self._handlers = {}
 
     def on_train_begin(self, logs=None):
@@ -178,6 +180,7 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def _stop_if(self, is_asked):
         if is_asked and self.saved:
+            self.ended = True
             self.close()
             raise KeyboardInterrupt
 

@@ -26,20 +26,22 @@ class Run:
         metadata: dict. What `metadata.json` is to say beside the settings.
         settings: dict. The options of `train` by name.
         resume: bool. Whether the folder holds a run to go on with.
-        behind: bool. Whether what follows its checkpoint is still to do.
+        is_behind: bool. Whether what follows its checkpoint is still to do.
     """
 
-    def __init__(self, preset, output, metadata, settings, resume, behind):
+    def __init__(self, preset, output, metadata, settings, resume, is_behind):
         self.preset = preset
         self.output = output
         self.metadata = metadata
         self.settings = settings
         self.resume = resume
-        self.behind = behind
+        self.is_behind = is_behind
         #: Epochs done, and steps of the next, when it begins.
         self.done = (0, 0)
         #: What the last checkpoint notes.
         self.notes = {}
+        #: What a worker does before it is aborted.
+        self.clean_ups = []
 
     def start(self):
         """Trains on the devices that the settings ask for."""
@@ -62,20 +64,22 @@ class Run:
                     err=True,
                 )
                 stack.enter_context(
-                    workers.one_of_several(self.preset, self.output)
-                )
-            if worker:
-                # Copied before the others are met: then the run goes on.
-                self.output = stack.enter_context(
-                    workers.scratch(self.output, self.resume)
+                    workers.one_of_several(
+                        self.preset, self.output, self.clean_ups
+                    )
                 )
             with silent(1):
                 # Gloo, of JAX, tells of itself.
                 self.strategy = strategy.make(name)
             click.echo(self.strategy.describe(), err=True)
-            if worker:
-                stack.enter_context(workers.unheard())
             stack.enter_context(self.strategy.scope())
+            if worker:
+                self.output = stack.enter_context(
+                    workers.scratch(self.output, self.resume, self.clean_ups)
+                )
+                stack.enter_context(workers.silenced())
+            # Once all have copied what they need, the run goes on.
+            self.strategy.any_worker(False)
             self._prepare(keras)
             self._train()
 
@@ -171,8 +175,12 @@ class Run:
     def _open_folder(self):
         from keras_lapgan.utils.files import write_file
 
-        if not self.resume and self.output.exists():
-            run_folder.clear(self.output)
+        if not self.resume:
+            if self.output.exists():
+                run_folder.clear(self.output)
+            self.clean_ups.append(
+                lambda: run_folder.remove_if_unsaved(self.output)
+            )
         self.output.mkdir(parents=True, exist_ok=True)
         with open(self.output / "command.txt", "a") as file:
             file.write(shlex.join(["keras-lapgan", *sys.argv[1:]]) + "\n")
@@ -194,9 +202,8 @@ class Run:
         except KeyboardInterrupt:
             self.progress.close()
             self._tell_interrupted()
-            if self.checkpoint.saved:
-                # All of them were asked to end, and have saved.
-                self.strategy.part()
+            if self.checkpoint.ended:
+                self.strategy.leave()
             sys.exit(128 + (self.checkpoint.signal or signal.SIGINT))
         except callbacks.SaveError as error:
             kept = (
@@ -207,18 +214,21 @@ class Run:
             )
             raise click.ClickException(f"{error}{kept}") from error
         except callbacks.DivergenceError as error:
+            # What ends one worker so ends all.
+            self.strategy.leave()
             raise click.ClickException(str(error)) from error
         finally:
             self.progress.close()
             self.checkpoint.close()
             if not self.resume:
                 run_folder.remove_if_unsaved(self.output)
+        self.strategy.leave()
         self._tell_end(saved)
 
     def _fit(self):
         epochs = self.settings["epochs"]
         done, steps = self.done
-        if self.behind:
+        if self.is_behind:
             self._catch_up()
         if steps and done < epochs:
             # The rest of the epoch that was interrupted.

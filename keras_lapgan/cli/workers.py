@@ -17,7 +17,7 @@ from keras_lapgan.cli.backend import silent
 
 
 @contextlib.contextmanager
-def scratch(output, resume):
+def scratch(output, resume, clean_ups):
     """A folder for a worker that does not write the run.
 
     Its steps are those of the chief, which take all workers, so it also does
@@ -26,6 +26,7 @@ def scratch(output, resume):
     from keras_lapgan.callbacks import SaveError
 
     with tempfile.TemporaryDirectory() as folder:
+        clean_ups.append(lambda: shutil.rmtree(folder, ignore_errors=True))
         home = Path(folder) / "run"
         if resume:
             home.mkdir()
@@ -44,7 +45,7 @@ def scratch(output, resume):
 
 
 @contextlib.contextmanager
-def unheard():
+def silenced():
     """Lets nothing be printed that the chief prints as well."""
     with (
         silent(1),
@@ -57,10 +58,17 @@ def unheard():
 
 
 @contextlib.contextmanager
-def one_of_several(preset, output):
+def one_of_several(preset, output, clean_ups):
     """Ends a worker's process at once if it fails, and tells why.
 
     By itself it would wait for the others, which may wait for it.
+
+    Args:
+        preset: str. What is trained, as the user called it.
+        output: path. The run's folder.
+        clean_ups: list of functions, which may grow. They remove what is not
+            to be left, where JAX aborts the process and no `finally` is
+            reached.
     """
     from keras_lapgan.training import processes
 
@@ -80,6 +88,10 @@ def one_of_several(preset, output):
         with contextlib.suppress(OSError):
             text = left_alone("JAX does not reach it any more")
             os.write(console, f"{text}\n".encode())
+        for clean_up in clean_ups:
+            # The main thread may still write there.
+            with contextlib.suppress(Exception):
+                clean_up()
         os._exit(1)
 
     try:
@@ -91,7 +103,6 @@ def one_of_several(preset, output):
     with processes.on_abort(on_abort):
         try:
             yield
-            processes.part()
             return
         except click.ClickException as error:
             error.show()

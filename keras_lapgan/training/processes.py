@@ -1,4 +1,4 @@
-"""The processes that train one model: who they are, how they meet and part.
+"""The processes that train one model: who they are, how they meet and leave.
 
 TensorFlow's are told by `TF_CONFIG`, JAX's by the variables that
 `keras.distribution.initialize` reads, both by Slurm's.
@@ -18,6 +18,8 @@ PATIENCE = 600
 #: Seconds after which JAX takes a worker for gone that says nothing.
 HEARTBEAT = 30
 _JAX = "KERAS_DISTRIBUTION_"
+#: The variable of each backend that names several processes.
+VARIABLES = {"tensorflow": "TF_CONFIG", "jax": f"{_JAX}NUM_PROCESSES"}
 #: How the runtime's errors begin that may be of another worker that is gone.
 _OF_OTHERS = re.compile(
     "(ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION|INTERNAL|"
@@ -39,11 +41,9 @@ def workers():
 def are_several():
     """Whether variables that are nobody else's name several processes."""
     backend = keras.backend.backend()
-    if backend == "tensorflow":
-        return "TF_CONFIG" in os.environ and workers()[0] > 1
     return (
-        backend == "jax"
-        and f"{_JAX}NUM_PROCESSES" in os.environ
+        backend in VARIABLES
+        and VARIABLES[backend] in os.environ
         and workers()[0] > 1
     )
 
@@ -79,7 +79,7 @@ def meet():
     return None
 
 
-def part():
+def leave():
     """Waits for the others, all of which end now.
 
     On JAX nobody may go before the rest; TensorFlow does not mind.
@@ -174,6 +174,8 @@ def _jax_task():
     by_slurm = count is None and "SLURM_STEP_NODELIST" in os.environ
     if by_slurm:
         count, number = get("SLURM_NTASKS"), get("SLURM_PROCID")
+    if count == "1":
+        return 1, 0, None
     try:
         count, number = int(count), int(number)
         if not 0 <= number < count or not (by_slurm or ":" in address):

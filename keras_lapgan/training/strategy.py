@@ -1,6 +1,7 @@
 """Which devices and processes a run of the command line trains on."""
 
 import contextlib
+import os
 
 import keras
 
@@ -71,10 +72,10 @@ class Strategy:
             return value
         return processes.any_of(value)
 
-    def part(self):
+    def leave(self):
         """Waits for the other workers, all of which end now."""
         if self.num_workers > 1:
-            processes.part()
+            processes.leave()
 
 
 def resolve(name, batch_size):
@@ -85,7 +86,8 @@ def resolve(name, batch_size):
         batch_size: int. Pictures a step, by which `"auto"` chooses.
 
     Raises:
-        ValueError: one that the backend does not have, or a `TF_CONFIG` that
+        ValueError: one that the backend does not have; one of a single
+            process where the environment names several; variables that
             cannot be read.
     """
     backend = keras.backend.backend()
@@ -97,6 +99,14 @@ def resolve(name, batch_size):
             f"--strategy {name} is of the {' and '.join(_BACKENDS[name])} "
             f"backend; {backend} has {', '.join(others)}. Received: "
             f"KERAS_BACKEND={backend}"
+        )
+    if name != "multi-worker" and processes.are_several():
+        variable = processes.VARIABLES[backend]
+        raise ValueError(
+            f"--strategy {name} is of one process, and {variable} names "
+            "several, each of which would write the run. Take --strategy "
+            f"multi-worker, or unset {variable} to train on this process "
+            f"alone. Received: {variable}={os.environ[variable]}"
         )
     return name
 

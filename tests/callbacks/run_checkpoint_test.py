@@ -107,7 +107,8 @@ def test_an_interrupt_saves_after_the_step(
     checkpoint = RunCheckpoint(tmp_path, 3)
     with pytest.raises(KeyboardInterrupt):
         fit(model, images, checkpoint, Signal(5, number=number), epochs=3)
-    assert checkpoint.saved and checkpoint.signal == number
+    assert checkpoint.saved and checkpoint.ended
+    assert checkpoint.signal == number
     path, epochs, steps = latest_checkpoint(tmp_path)
     assert (epochs, steps) == (1, 2)
     loaded = keras.saving.load_model(path)
@@ -480,12 +481,33 @@ def test_an_interrupt_of_a_save(
     with pytest.raises(KeyboardInterrupt):
         fit(model, images, checkpoint, initial_epoch=1, epochs=3)
     # The second ends it at once.
-    assert checkpoint.saved is (signals == 1)
+    assert checkpoint.saved is checkpoint.ended is (signals == 1)
     assert latest_checkpoint(tmp_path)[1:] == (
         (2, 0) if signals == 1 else (1, 0)
     )
     assert temporary_files(tmp_path) == []
     assert isinstance(LAPGAN.from_preset(tmp_path), LAPGAN)
+
+
+def test_a_second_interrupt_after_a_save(tmp_path, make_model, images):
+    class Twice(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    checkpoint = RunCheckpoint(tmp_path, 3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            make_model().fit(
+                images,
+                batch_size=8,
+                verbose=0,
+                callbacks=[checkpoint, Twice()],
+            )
+    finally:
+        checkpoint.close()
+    # All is saved, but other workers would not know of the end.
+    assert checkpoint.saved and not checkpoint.ended
 
 
 # === The log ===

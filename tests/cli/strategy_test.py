@@ -71,9 +71,9 @@ def start(folder, name, *args, **environment):
         )
 
 
-def free_ports(count=2):
-    """Ports that nobody listens at."""
-    probes = [socket.socket() for _ in range(count)]
+def free_ports():
+    """Two ports that nobody listens at."""
+    probes = [socket.socket() for _ in range(2)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
     ports = [probe.getsockname()[1] for probe in probes]
@@ -98,7 +98,7 @@ def variables(index, addresses):
     return {"TF_CONFIG": json.dumps(config)}
 
 
-def start_workers(folder, *args, count=2, **environment):
+def start_workers(folder, *args, **environment):
     addresses = [f"127.0.0.1:{port}" for port in free_ports()]
     return [
         start(
@@ -108,7 +108,7 @@ def start_workers(folder, *args, count=2, **environment):
             **variables(i, addresses),
             **environment,
         )
-        for i in range(count)
+        for i in range(2)
     ]
 
 
@@ -298,11 +298,69 @@ def test_one_of_them_ends_and_all_go_on(
 
 
 @needs_workers
+@pytest.mark.parametrize(
+    "number, victim, ends",
+    [
+        (signal.SIGKILL, 0, [-9, 1]),
+        pytest.param(signal.SIGKILL, 1, [1, -9], marks=pytest.mark.slow),
+        # JAX aborts once a worker says nothing.
+        pytest.param(
+            signal.SIGSTOP,
+            1,
+            [1, -9],
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(BACKEND != "jax", reason="JAX aborts"),
+            ],
+        ),
+    ],
+)
+def test_one_of_them_dies_before_the_first_save(
+    lively, tmp_path, number, victim, ends
+):
+    (tmp_path / "temporary").mkdir()
+    args = [lively, *BEGIN[:-4], "--steps-per-epoch", 10**6, "--output", "a"]
+    workers = start_workers(tmp_path, *args, TMPDIR=str(tmp_path / "temporary"))
+    wait_for(tmp_path / "a" / "options.json", workers)
+    # The other one's, which it had before they began.
+    homes = [tmp_path / "a", *(tmp_path / "temporary").iterdir()]
+    assert len(homes) == 2
+    wait_for(homes[1] / "run" / "options.json", workers)
+    workers[victim].send_signal(number)
+    begun = time.monotonic()
+    codes([workers[1 - victim]])
+    workers[victim].kill()
+    assert codes(workers) == ends, said(tmp_path, f"worker_{1 - victim}")
+    assert time.monotonic() - begun < 60
+    output = said(tmp_path, f"worker_{1 - victim}")
+    assert "Nothing was saved yet: start all of them again." in output
+    assert homes[victim].exists() and not homes[1 - victim].exists()
+
+
+@needs_workers
+def test_all_are_ended_by_the_monitor(lively, tmp_path):
+    args = [lively, *BEGIN, "--monitor", "stop", "--output", "a"]
+    workers = start_workers(tmp_path, *args, TROUBLED="1")
+    assert codes(workers) == [1, 1], said(tmp_path, "worker_0")
+    for i in range(2):
+        last = said(tmp_path, f"worker_{i}").splitlines()[-1]
+        assert last.startswith("Error: Training was stopped at epoch 1: level")
+
+
+@needs_workers
 def test_a_worker_that_is_alone(preset, tmp_path):
+    (tmp_path / "temporary").mkdir()
     args = [preset, "--data", "sample", "--output", "a"]
-    workers = start_workers(tmp_path, *args, count=1, PATIENCE="2")
-    assert codes(workers) == [1]
-    assert said(tmp_path, "worker_0").endswith(
-        "worker 0 of 2 waits for the others, 2 seconds at most\n"
-    )
+    workers = []
+    for i in range(2):
+        addresses = [f"127.0.0.1:{port}" for port in free_ports()]
+        environment = variables(i, addresses)
+        environment |= {"PATIENCE": "2", "TMPDIR": str(tmp_path / "temporary")}
+        workers.append(start(tmp_path, f"worker_{i}", *args, **environment))
+    assert codes(workers) == [1, 1]
+    for i in range(2):
+        assert said(tmp_path, f"worker_{i}").endswith(
+            f"worker {i} of 2 waits for the others, 2 seconds at most\n"
+        )
     assert not (tmp_path / "a").exists()
+    assert list((tmp_path / "temporary").iterdir()) == []

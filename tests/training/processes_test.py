@@ -27,6 +27,30 @@ def set_variables(monkeypatch, prefix, **values):
         monkeypatch.setenv(f"{prefix}_{name}", value)
 
 
+@pytest.mark.skipif(BACKEND == "torch", reason="it has no workers")
+def test_a_single_process_where_several_are_named(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config(1, worker=["a:1", "b:1"]))
+    set_variables(
+        monkeypatch,
+        "KERAS_DISTRIBUTION",
+        JOB_ADDRESSES="a:1",
+        NUM_PROCESSES="2",
+        PROCESS_ID="1",
+    )
+    shared = {"tensorflow": "mirrored", "jax": "data-parallel"}[BACKEND]
+    variable = processes.VARIABLES[BACKEND]
+    for name in ("one", shared):
+        with pytest.raises(ValueError) as caught:
+            strategy.resolve(name, 32)
+        message = str(caught.value)
+        assert message.startswith(f"--strategy {name} is of one process")
+        assert f"unset {variable}" in message
+        assert "--strategy multi-worker" in message
+    assert strategy.resolve("multi-worker", 32) == "multi-worker"
+    monkeypatch.delenv(variable)
+    assert strategy.resolve(shared, 32) == shared
+
+
 # === TensorFlow ===
 
 
@@ -107,6 +131,14 @@ def test_workers_of_keras_variables(monkeypatch):
     assert strategy.workers_of("multi-worker") == (2, 1)
     assert strategy.workers_of("data-parallel") == (1, 0)
     assert processes._jax_task() == (2, 1, "a:1")
+
+
+@of_jax
+def test_a_single_process_of_keras_variables(monkeypatch):
+    set_variables(monkeypatch, "KERAS_DISTRIBUTION", NUM_PROCESSES="1")
+    assert strategy.resolve("auto", 32) in ("one", "data-parallel")
+    assert strategy.resolve("one", 32) == "one"
+    assert strategy.workers_of("multi-worker") == (1, 0)
 
 
 @of_jax
