@@ -42,9 +42,9 @@ def test_the_memory_of_one_level(whole):
     statistics = whole.normalization.count_params()
     assert alone.count_params() == level.count_params() + statistics
     alone.optimizer.build(alone.trainable_variables)
-    # A velocity for each of what it trains, and counts and rates.
+    # Adam's two for each of what it trains, and counts and rates.
     slots = [v for v in alone.optimizer.variables if len(v.shape)]
-    assert len(slots) == len(level.trainable_variables)
+    assert len(slots) == 2 * len(level.trainable_variables)
 
 
 def test_it_is_saved_and_loaded_as_it_is(tmp_path):
