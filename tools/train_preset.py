@@ -37,8 +37,8 @@ EPOCHS = {
     "gan_cifar10": [200],
     "lapgan_cifar10": [50, 100, 400],
     "lapgan_cifar10_class_conditional": [50, 100, 400],
-    "lapgan_cifar10_class_conditional_small": [15, 30, 100],
-    "lapgan_cifar10_small": [15, 30, 100],
+    "lapgan_cifar10_class_conditional_small": [10, 12, 30],
+    "lapgan_cifar10_small": [10, 12, 30],
     "lapgan_scenes_small": [20, 30, 60, 300],
 }
 #: Of the others.
