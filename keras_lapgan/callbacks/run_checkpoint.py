@@ -192,20 +192,11 @@ class RunCheckpoint(keras.callbacks.Callback):
                 append_log(self.folder, epoch, logs)
             path = checkpoint_path(self.folder, epoch, step)
             path.parent.mkdir(exist_ok=True)
-            kept = {
-                latest_checkpoint(self.folder, before=before)
-                # The one before, and the last that is of an epoch's end.
-                for before in ((epoch, step), (epoch, 1))
-            }
-            kept = {path, *(found[0] for found in kept if found)}
             notes = self.notes() if self.notes else {}
             if step:
                 notes["means"] = self._means()
             write_checkpoint(path, self.model, notes)
-            # Those that a kill left half-written, too.
-            for old in path.parent.glob("*.keras"):
-                if old not in kept:
-                    old.unlink()
+            self.remove_older(epoch, step)
             if with_preset or not is_preset_folder(self.folder):
                 save_preset(
                     self.model,
@@ -213,6 +204,20 @@ class RunCheckpoint(keras.callbacks.Callback):
                     {**self.metadata, "epochs": epoch, "steps": step},
                 )
         self.saved = True
+
+    def remove_older(self, epoch, step):
+        """Removes checkpoints that one makes needless."""
+        kept = {
+            latest_checkpoint(self.folder, before=before)
+            # The one before, and the last that is of an epoch's end.
+            for before in ((epoch, step), (epoch, 1))
+        }
+        path = checkpoint_path(self.folder, epoch, step)
+        kept = {path, *(found[0] for found in kept if found)}
+        # Those that a kill left half-written, too.
+        for old in path.parent.glob("*.keras"):
+            if old not in kept:
+                old.unlink()
 
     def _means(self):
         """The state of the means over the epoch so far, JSON."""

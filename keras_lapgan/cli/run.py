@@ -256,6 +256,7 @@ class Run:
 
     def _catch_up(self):
         """Does what was to follow the checkpoint."""
+        self.checkpoint.remove_older(*self.done)
         self._save_preset(*self.done)
         epochs, steps = self.done
         for callback in [] if steps else self.after:
