@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 
 import keras
 
@@ -55,6 +56,9 @@ def meet():
 
     Returns:
         On TensorFlow the `MultiWorkerMirroredStrategy`, else None.
+
+    Raises:
+        ValueError: the name of this machine has no address, on JAX.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -75,8 +79,25 @@ def meet():
             heartbeat_timeout_seconds=HEARTBEAT,
         )
     # Connects them.
-    any_of(False)
+    try:
+        any_of(False)
+    except RuntimeError as error:
+        if has_address():
+            raise
+        raise ValueError(
+            "--strategy multi-worker: JAX asks for the address of this "
+            "machine's name, which has none; give it one, in /etc/hosts. "
+            f"Received: {socket.gethostname()!r}"
+        ) from error
     return None
+
+
+def has_address():
+    """Whether this machine's own name can be looked up."""
+    try:
+        return bool(socket.gethostbyname(socket.gethostname()))
+    except OSError:
+        return False
 
 
 def leave():

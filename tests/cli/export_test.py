@@ -106,7 +106,7 @@ def test_a_run(run, trained):
 
 
 def test_random_weights(run, fails, preset, tmp_path):
-    args = ("export", "lapgan_cifar10_class_conditional_small", "out", *QUICK)
+    args = ("export", "lapgan_stl10", "out", *QUICK)
     error = fails(*args, code=2)
     assert "no trained weights yet. Train it, `keras-lapgan train" in error
     assert error.endswith("or export untrained ones with --random-weights.")

@@ -1,5 +1,6 @@
 import json
 import signal
+import socket
 import subprocess
 import sys
 
@@ -200,3 +201,32 @@ with processes.on_abort(tell):
     command[2] = script.replace("    pass\n", "    pass\nos.abort()\n")
     found = subprocess.run(command, stdout=subprocess.PIPE)
     assert (found.returncode, found.stdout) == (-signal.SIGABRT, b"")
+
+
+@of_jax
+def test_a_machine_whose_name_has_no_address(monkeypatch):
+    def throw(error):
+        raise error
+
+    def fails(*args):
+        throw(RuntimeError("enforce fail at external/gloo"))
+
+    set_variables(
+        monkeypatch,
+        "KERAS_DISTRIBUTION",
+        JOB_ADDRESSES="a:1",
+        NUM_PROCESSES="2",
+        PROCESS_ID="0",
+    )
+    monkeypatch.setattr("jax.distributed.initialize", lambda *args, **kw: None)
+    monkeypatch.setattr(processes, "any_of", fails)
+    monkeypatch.setattr(socket, "gethostbyname", lambda name: "127.0.0.1")
+    with pytest.raises(RuntimeError, match="gloo"):
+        processes.meet()
+    monkeypatch.setattr(socket, "gethostname", lambda: "nowhere")
+    for error in (socket.gaierror("unknown"), socket.herror("no address")):
+        monkeypatch.setattr(
+            socket, "gethostbyname", lambda name, e=error: throw(e)
+        )
+        with pytest.raises(ValueError, match="/etc/hosts.*'nowhere'"):
+            processes.meet()
