@@ -7,9 +7,11 @@ the preset's recipe and as many epochs as `EPOCHS` says. When the minutes are
 over, the level at work is saved; the same command goes on from there, on this
 machine or on another that has the folder. `--levels` trains some of them, so
 that several machines can share the work. Once all are done, the levels are
-joined in `runs/NAME/whole`, measured, and published as `presets/NAME`, with
-logs, curves, grid, strip and card; `--finish` does so with what there is. A
-slice that ended in time exits with code 0.
+joined in `runs/NAME/whole` and, if `CHAINED_EPOCHS` says so, trained on
+together in `runs/NAME/chained`, each on what the coarser ones draw. The result
+is measured and published as `presets/NAME`, with logs, curves, grid, strip and
+card; `--finish` does so with what there is. A slice that ended in time exits
+with code 0.
 
 Half of the pictures are mirrored, which the paper does not. `--data` takes
 whatever `keras-lapgan train` does: without TensorFlow Datasets, a folder or an
@@ -43,21 +45,26 @@ EPOCHS = {
 }
 #: Of the others.
 USUAL = 25
+#: Passes over the data of all levels together, at the end.
+CHAINED_EPOCHS = {
+    "lapgan_cifar10_class_conditional_small": 4,
+    "lapgan_cifar10_small": 4,
+}
 TOOLS = Path(__file__).parent
 
 
 def main():
     arguments = parsed()
-    count = len(get_preset(arguments.name).sizes)
-    folder = arguments.runs / arguments.name
+    name, folder = arguments.name, arguments.runs / arguments.name
+    count = len(get_preset(name).sizes)
     levels = [folder / f"level_{k}" for k in range(count)]
-    epochs = EPOCHS.get(arguments.name, [USUAL] * count)
+    epochs = EPOCHS.get(name, [USUAL] * count)
     # A scheduler's signal is passed on like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     end = time.monotonic() + 60 * arguments.minutes
     for k in [] if arguments.finish else arguments.levels:
-        if not train(arguments, levels[k], k, epochs[k], end):
-            print("The time is over; the same command goes on.")
+        options = ["--levels", k]
+        if not train(arguments, name, levels[k], epochs[k], options, end):
             return
     done = [epochs_of(level) for level in levels]
     left = [k for k in range(count) if done[k] < epochs[k]]
@@ -66,7 +73,16 @@ def main():
     if left and not arguments.finish:
         print(f"still to train: level {', '.join(map(str, left))}")
         return
-    publish(arguments, folder / "whole", levels, done)
+    whole, chained = folder / "whole", folder / "chained"
+    if not epochs_of(chained):
+        run(command("assemble", *levels, "--output", whole, "--overwrite"))
+    more = CHAINED_EPOCHS.get(name, 0)
+    if more and not arguments.finish:
+        options = ["--chained", 1]
+        if not train(arguments, whole, chained, more, options, end):
+            return
+    runs = levels + [chained] * bool(epochs_of(chained))
+    publish(arguments, runs)
 
 
 def parsed():
@@ -124,8 +140,17 @@ def given(arguments, *names):
     return options
 
 
-def train(arguments, output, k, epochs, end):
-    """Trains level `k`; returns whether it was done before the end."""
+def train(arguments, start, output, epochs, new, end):
+    """Trains from `start` on; returns whether it was done before the end.
+
+    Args:
+        arguments: of the command line.
+        start: str or path. What `keras-lapgan train` begins with.
+        output: path. The run's folder.
+        epochs: int.
+        new: list. Options of a run that is new.
+        end: float. When the slice is over, in seconds of `time.monotonic`.
+    """
     options = ["--output", output, "--epochs", epochs]
     options += given(arguments, "data", "split", "precision", "seed")
     if (output / METADATA).is_file():
@@ -133,47 +158,67 @@ def train(arguments, output, k, epochs, end):
             return True
         options.append("--resume")
     else:
-        options += ["--levels", k, "--flip"]
+        options += [*new, "--flip"]
         options += ["--seed", 1] * (arguments.seed is None)
         options += ["--overwrite"] * output.exists()
-    if time.monotonic() > end:
-        return False
-    print(f"level {k}: {output}", flush=True)
-    # Apart from the terminal, whose Ctrl-C would come to it a second time: two
-    # signals mean at once.
-    child = subprocess.Popen(
-        command("train", arguments.name, *options), start_new_session=True
-    )
-    stopped = ()
-    try:
-        code = child.wait(end - time.monotonic())
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        print("saving", flush=True)
-        stopped = (128 + signal.SIGTERM, -signal.SIGTERM)
-        child.send_signal(signal.SIGTERM)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        code = child.wait()
-    if code not in (0, *stopped):
-        raise SystemExit(code)
+    stopped = time.monotonic() > end
+    if not stopped:
+        print(output, flush=True)
+        # Apart from the terminal, whose Ctrl-C would come to it a second
+        # time: two signals mean at once.
+        child = subprocess.Popen(
+            command("train", start, *options), start_new_session=True
+        )
+        ends = [0]
+        try:
+            code = child.wait(end - time.monotonic())
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            print("saving", flush=True)
+            stopped = True
+            ends += [128 + signal.SIGTERM, -signal.SIGTERM]
+            child.send_signal(signal.SIGTERM)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            code = child.wait()
+        if code not in ends:
+            raise SystemExit(code)
+    if stopped:
+        print("The time is over; the same command goes on.")
     return not stopped
 
 
-def publish(arguments, whole, levels, epochs):
-    """Joins the levels, measures the whole and makes the preset's folder."""
-    run(command("assemble", *levels, "--output", whole, "--overwrite"))
-    join_logs(levels, whole)
-    report = whole.parent / "evaluation.json"
+def publish(arguments, runs):
+    """Measures the last of the runs and makes the preset's folder of it.
+
+    Args:
+        arguments: of the command line.
+        runs: list of path. Of each level, finest first, and of all together if
+            there is one.
+    """
+    folder = arguments.runs / arguments.name
+    count = len(get_preset(arguments.name).sizes)
+    apart = "; ".join(
+        f"level {k} {epochs_of(runs[k])} epochs" for k in range(count)
+    )
+    note = f"The levels were trained apart: {apart}."
+    last = folder / "whole"
+    if len(runs) > count:
+        last = runs[-1]
+        note += (
+            f" Then all together, {epochs_of(last)} epochs, on what the "
+            "coarser levels draw."
+        )
+    note += f" With `python tools/train_preset.py {arguments.name}`."
+    if arguments.note:
+        note += f" {arguments.note}"
+    report = folder / "evaluation.json"
     options = given(arguments, "data", "split")
     options += ["--output", report, "--overwrite"]
-    run(command("evaluate", whole, *options))
-    apart = "; ".join(f"level {k} {n} epochs" for k, n in enumerate(epochs))
-    note = f"The levels were trained apart: {apart}."
-    if arguments.note:
-        note = f"{note} {arguments.note}"
+    run(command("evaluate", last, *options))
     script = [sys.executable, TOOLS / "publish_run.py"]
     target = arguments.presets / arguments.name
-    run([*script, whole, target, "--note", note, "--evaluation", report])
+    run([*script, last, target, "--note", note, "--evaluation", report])
+    join_logs(runs[:count], runs[count:], target)
 
 
 def run(parts):
@@ -182,24 +227,34 @@ def run(parts):
         raise SystemExit(code)
 
 
-def join_logs(levels, whole):
-    """Writes one log of the levels' logs, epoch by epoch, and draws it."""
-    logs = [read_log(level) for level in levels]
+def join_logs(levels, after, target):
+    """Writes the runs' logs as one, epoch by epoch, and draws it.
+
+    Args:
+        levels: list of path. Runs of a level each, which began together.
+        after: list of path. Runs of all levels that followed.
+        target: path. The folder to write to.
+    """
     rows = {}
-    for k, log in enumerate(logs):
-        for row in log:
+    for k, level in enumerate(levels):
+        for row in read_log(level):
             own = {x: row[x] for x in row if x.endswith(f"_{k}")}
             rows.setdefault(int(row["epoch"]), {}).update(own)
+    for path in after:
+        done = max(rows)
+        for row in read_log(path):
+            own = {x: row[x] for x in row if x[-1].isdigit()}
+            rows[done + int(row["epoch"])] = own
     names = sorted({name for row in rows.values() for name in row})
-    rows = [{"epoch": epoch, **rows[epoch]} for epoch in sorted(rows)]
-    rows = [
-        {name: row.get(name, "") for name in ("epoch", *names)} for row in rows
+    table = [
+        {"epoch": epoch, **{name: rows[epoch].get(name, "") for name in names}}
+        for epoch in sorted(rows)
     ]
-    with open(whole / LOG, "w", newline="") as file:
+    with open(target / LOG, "w", newline="") as file:
         writer = csv.DictWriter(file, ["epoch", *names])
         writer.writeheader()
-        writer.writerows(rows)
-    save_png(whole / "curves.png", draw_curves(rows))
+        writer.writerows(table)
+    save_png(target / "curves.png", draw_curves(table))
 
 
 if __name__ == "__main__":

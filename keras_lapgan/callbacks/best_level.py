@@ -463,7 +463,7 @@ def nearest_draw(level, real, draws, seed=0):
         A float.
     """
     noise = level.noise.draw(draws, seed, level.index)
-    band, condition, labels = real
+    band, condition, labels, _ = real
     if condition is None:
         return _nearest_shared(level, band, labels, noise)
     total = 0.0

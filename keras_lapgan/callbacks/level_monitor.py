@@ -478,7 +478,7 @@ class _Draws(keras.Model):
         """Bands by level index, for its real `Bands`, as numpy."""
         values = []
         for level in self.levels:
-            band, condition, labels = real[level.index]
+            band, condition, labels, _ = real[level.index]
             inputs = {
                 "noise": level.noise.draw(len(band), 0, level.index, start),
                 "condition": condition,

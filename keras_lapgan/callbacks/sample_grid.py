@@ -99,7 +99,7 @@ def _by_level(model, count, seed, images, labels):
     stages = {}
     for level in model.trainable_levels():
         k = level.index
-        _, condition, labels = bands[k]
+        _, condition, labels, _ = bands[k]
         noise = level.noise.draw(count, seed, k)
         picture = level.sample_band(condition, labels, noise)
         if condition is not None:

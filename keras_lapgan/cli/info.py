@@ -124,6 +124,8 @@ def _recipe(recipe):
         yield "objective", _each(recipe["objective"])
     if _each(recipe.get("gradient_penalty", 0)) != "0":
         yield "gradient penalty", _each(recipe["gradient_penalty"])
+    if recipe.get("chained"):
+        yield "chained", f"{recipe['chained']:.0%} of the generated bands"
 
 
 def _each(found, text_of=str):

@@ -399,6 +399,8 @@ def _compile(model, images, settings):
             if one["class_name"] == "DampedSGD":
                 one["config"]["steps_per_epoch"] = steps_per_epoch
     config |= {name: settings[name] for name in ("seed", "levels")}
+    if settings["chained"] is not None:
+        config["chained"] = settings["chained"]
     model.compile(**config)
 
 

@@ -12,6 +12,7 @@ FIXED = (
     "levels",
     "seed",
     "precision",
+    "chained",
     "flip",
     "crop",
     "resize",

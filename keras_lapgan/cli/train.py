@@ -59,6 +59,13 @@ def _levels(ctx, param, value):
     default="float32",
     show_default=True,
 )
+@click.option(
+    "--chained",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Draw this share of the generated bands on what the coarser levels "
+    "draw, once these are trained.  [default: the preset's, or 0]",
+)
 @click.option("--flip/--no-flip", default=None, help="Mirror half of them.")
 @click.option(
     "--crop",

@@ -27,23 +27,31 @@ class Bands(NamedTuple):
         band: float32 tensor `(batch, height, width, channels)`.
         condition: tensor of the same shape, or None at the coarsest level.
         labels: int tensor `(batch,)`, or None.
+        drawn_condition: like `condition`, what generated bands are drawn on
+            where that is another than the real ones'; else None.
     """
 
     band: object
     condition: object = None
     labels: object = None
+    drawn_condition: object = None
+
+    def generated(self, fake=None):
+        """The `fake` bands and their context, a tuple of three."""
+        condition = self.drawn_condition
+        if condition is None:
+            condition = self.condition
+        return fake, condition, self.labels
 
     def twice(self, fake):
-        """The real bands followed by the `fake` ones, in one batch."""
+        """The real bands followed by the `fake` ones, as `generated`."""
 
-        def both(x):
-            return None if x is None else ops.concatenate([x, x], axis=0)
+        def both(real, fake):
+            if real is None:
+                return None
+            return ops.concatenate([real, fake], axis=0)
 
-        return Bands(
-            ops.concatenate([self.band, fake], axis=0),
-            both(self.condition),
-            both(self.labels),
-        )
+        return tuple(map(both, self, self.generated(fake)))
 
 
 class _Training:
@@ -57,6 +65,7 @@ class _Training:
         penalties,
         levels,
         ema_decay,
+        chained,
         seed,
     ):
         # By level index.
@@ -66,6 +75,7 @@ class _Training:
         self.penalties = penalties
         self.levels = levels
         self.ema_decay = ema_decay
+        self.chained = chained
         self.seed = seed
         names = ["d_loss", "g_loss"]
         for measures in (_TESTED_NAMES, _TRAINED_NAMES):
@@ -106,7 +116,8 @@ class AdversarialModel(keras.Model):
     One step, for all levels at once: draw noise, make generated bands; one
     gradient of the sum of the levels' D losses and one step of D's optimizer;
     draw fresh noise; the same for G. The levels share no variable, so the sum
-    trains each as if it were alone.
+    trains each as if it were alone; only where `compile` says `chained` does a
+    level see what the coarser ones draw.
 
     Logs are means over the epoch: `d_loss` and `g_loss` over all levels; of
     each level k `d_loss_k`, `g_loss_k`, `d_accuracy_k`, `logit_gap_k` (D's mean
@@ -125,6 +136,7 @@ class AdversarialModel(keras.Model):
         gradient_penalty=0.0,
         levels=None,
         ema_decay=0.999,
+        chained=0.0,
         seed=0,
         **kwargs,
     ):
@@ -153,6 +165,12 @@ class AdversarialModel(keras.Model):
                 average of each generator's weights, with this decay a step,
                 warmed up as `min(ema_decay, (1 + t) / (10 + t))`. 0 samples
                 with the current weights. Defaults to 0.999.
+            chained: float in [0, 1]. Share of the generated bands that are
+                drawn, in training, on what the averaged generators of the
+                coarser levels draw, as in sampling; the others on real
+                pictures' `condition`, as all are in the paper. Once each
+                level is trained it closes the gap between the two. Defaults
+                to 0.0.
             seed: int. Noise, dropout masks and crops are functions of it and
                 of the step's number. Defaults to 0.
             **kwargs: `jit_compile`, `steps_per_execution` and `run_eagerly`
@@ -160,7 +178,8 @@ class AdversarialModel(keras.Model):
 
         Raises:
             ValueError: an unknown objective, a level that does not exist, a
-                decay or penalty out of range, an optimizer given twice.
+                decay, share or penalty out of range, an optimizer given
+                twice.
 
         Reference:
             - Mescheder et al., [Which Training Methods for GANs do actually
@@ -169,11 +188,20 @@ class AdversarialModel(keras.Model):
               https://arxiv.org/abs/1807.00734), 2019.
             - Huang et al., [The GAN is dead; long live the GAN!](
               https://arxiv.org/abs/2501.05441), 2024: the three together.
+            - Bengio et al., [Scheduled Sampling](
+              https://arxiv.org/abs/1506.03099), 2015: training on one's own
+              draws.
         """
         if not 0 <= ema_decay < 1:
             raise ValueError(
                 "`ema_decay` must be in [0, 1). "
                 f"Received: ema_decay={ema_decay!r}"
+            )
+        is_share = isinstance(chained, numbers.Real) and chained is not True
+        if not (is_share and 0 <= chained <= 1):
+            raise ValueError(
+                "`chained` must be a share, from 0 to 1. "
+                f"Received: chained={chained!r}"
             )
         unexpected = set(kwargs) - {
             "jit_compile",
@@ -237,6 +265,7 @@ class AdversarialModel(keras.Model):
             penalties,
             chosen,
             float(ema_decay),
+            float(chained),
             seed,
         )
         # `compile` resolves "auto"; what was asked is what gets saved.
@@ -256,6 +285,7 @@ class AdversarialModel(keras.Model):
             "gradient_penalty": _alone_if_equal(self._training.penalties),
             "levels": list(self._training.levels),
             "ema_decay": self._training.ema_decay,
+            "chained": self._training.chained,
             "seed": self._training.seed,
             "jit_compile": self._training.jit_compile,
             "steps_per_execution": self.steps_per_execution,

@@ -238,12 +238,46 @@ class LAPGAN(AdversarialModel):
         # In a test the middle of each picture, as it is.
         images = self.crop(images, random=random if training else None)
         images = self.normalization(images)
-        return {
+        bands = {
             k: Bands(band, condition, labels)
             for k, (band, condition) in enumerate(
                 self.pyramid.decompose(images)
             )
         }
+        if training and self._training.chained:
+            return self._chained(bands, random.at("chain"))
+        return bands
+
+    def _chained(self, bands, random):
+        """`bands`, some to be redrawn on what the coarser levels draw."""
+        if not self.is_complete:
+            present = [level.index for level in self.trainable_levels()]
+            raise PresetError(
+                "`chained` bands are drawn on what all coarser levels draw; "
+                f"this model has {', '.join(map(str, present))} alone of 0 to "
+                f"{len(self.levels) - 1}. Train its levels with `chained=0` "
+                "(`--chained 0`), then join them. Received: chained="
+                f"{self._training.chained}"
+            )
+        coarsest = max(bands)
+        chained, image = {coarsest: bands[coarsest]}, None
+        for k in range(coarsest, 0, -1):
+            level, here = self.levels[k], random.at(f"level_{k}")
+            condition = None
+            if image is not None:
+                condition = self.pyramid.condition(image, k)
+            noise = level.noise(bands[k].band, random=here)
+            band = level.sample_band(condition, bands[k].labels, noise)
+            image = band if condition is None else condition + band
+            real = bands[k - 1].condition
+            drawn = ops.stop_gradient(self.pyramid.condition(image, k - 1))
+            chance = here.uniform((ops.shape(real)[0], 1, 1, 1), "chance")
+            chained[k - 1] = bands[k - 1]._replace(
+                drawn_condition=ops.where(
+                    chance < self._training.chained, drawn, real
+                )
+            )
+        return chained
 
     # === Training ===
 

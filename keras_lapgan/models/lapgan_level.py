@@ -172,6 +172,12 @@ class LAPGANLevel(AdversarialModel):
         return [self]
 
     def bands(self, data, random, training):
+        if self._training.chained:
+            raise ValueError(
+                "A level by itself has no chain: compile it with `chained=0`, "
+                f"or train a `LAPGAN`. Received: chained="
+                f"{self._training.chained}"
+            )
         x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         band, condition = x, None
         if self.conditional:
@@ -205,10 +211,10 @@ class LAPGANLevel(AdversarialModel):
         """Bands of the current generator for a batch of `Bands`."""
         random = self._scope(random).at("generator")
         noise = self.noise(batch.band, random=random)
+        _, *context = batch.generated()
         with random.active():
             return self.generator(
-                self._inputs("noise", noise, batch.condition, batch.labels),
-                training=training,
+                self._inputs("noise", noise, *context), training=training
             )
 
     def d_loss(
@@ -255,13 +261,11 @@ class LAPGANLevel(AdversarialModel):
         objective = get_objective(objective)
         fake = self.generated(batch, random, training=training)
         real = None
+        judged = batch.twice if objective.paired else batch.generated
         with self._scope(random).at("discriminator").active():
-            if objective.paired:
-                logits = self.score(*batch.twice(fake), training=training)
-                real, fake = ops.split(logits, 2, axis=0)
-            else:
-                _, *context = batch
-                fake = self.score(fake, *context, training=training)
+            fake = self.score(*judged(fake), training=training)
+        if objective.paired:
+            real, fake = ops.split(fake, 2, axis=0)
         return objective.generator(real, fake), ()
 
     def update_average(self, decay):

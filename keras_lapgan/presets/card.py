@@ -38,6 +38,7 @@ _TRAINING = (
     "levels",
     "seed",
     "precision",
+    "chained",
     "flip",
     "crop",
     "resize",

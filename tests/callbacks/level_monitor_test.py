@@ -48,7 +48,7 @@ def lively(tiny):
             for variable in level.generator.weights:
                 if len(variable.shape) > 1:
                     variable.assign(6 * keras.ops.convert_to_tensor(variable))
-            band, *given = real[level.index]
+            band, *given, _ = real[level.index]
             noise = level.noise.draw(8, 0, level.index)
             drawn = draw_bands(level.generator, noise, *given)
             output = level.generator.get_layer("output")

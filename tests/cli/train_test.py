@@ -378,7 +378,8 @@ def test_damped_sgd_of_some_levels(tiny):
     model.compile(
         ["adam", DampedSGD(0.2)], [DampedSGD(0.1), DampedSGD()], **tiny.quick
     )
-    _compile(model, 10, {"batch_size": 16, "seed": 3, "levels": None})
+    settings = {"batch_size": 16, "seed": 3, "levels": None, "chained": None}
+    _compile(model, 10, settings)
     config = model.get_compile_config()
     assert config["seed"] == 3
     optimizers = config["d_optimizer"] + config["g_optimizer"]
@@ -426,6 +427,27 @@ def test_bfloat16_and_the_largest_seed(run, preset):
     )
     assert result.exit_code == 0, result.output
     assert all(np.isfinite(w).all() for w in weights("a"))
+
+
+def test_chained(run, fails, trained):
+    args = ("train", "a", *SHORT, "--epochs", 1, "--chained", 0.25)
+    error = fails(*args, "--levels", 0, "--output", "b", code=1)
+    assert "has 0 alone of 0 to 1" in error and "--chained 0" in error
+    assert run(*args, "--output", "b").exit_code == 0
+    assert LAPGAN.from_preset("b").get_compile_config()["chained"] == 0.25
+    assert "\n- chained: 0.25\n" in Path("b/README.md").read_text()
+    assert "25% of the generated bands" in run("info", "b").output
+    again = ("train", "b", *SHORT, "--epochs", 1)
+    # It is the start's, unless another is asked for.
+    for options, share in (((), 0.25), (("--chained", 0), 0.0)):
+        assert (
+            run(*again, *options, "--output", "c", "--overwrite").exit_code == 0
+        )
+        config = LAPGAN.from_preset("c").get_compile_config()
+        assert config["chained"] == share
+    resumed = ("train", "a", "--output", "b", "--resume", "--epochs", 2)
+    error = fails(*resumed, "--chained", 1, code=2)
+    assert "--chained stays as the run was begun, with 0.25" in error
 
 
 # === What watches the run ===

@@ -72,6 +72,13 @@ def test_levels_of_a_preset_with_all(tmp_path, whole):
         assert all(same(found.level(k), whole.level(k)) for k in levels)
 
 
+def test_no_chain(tiny):
+    model = fresh([0, 1])
+    model.compile(**{**model.get_compile_config(), "chained": 0.5})
+    with pytest.raises(PresetError, match="has 0, 1 alone of 0 to 2.*=0.5"):
+        model.fit(tiny.images(2, size=32), batch_size=2, verbose=0)
+
+
 @pytest.mark.parametrize("levels", [[], [3], [0, -1], 1, "01", [1.0], [True]])
 def test_levels_that_there_are_not(levels):
     with pytest.raises(PresetError, match=r"has the levels 0, 1, 2 \(0 is"):

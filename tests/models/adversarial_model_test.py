@@ -464,6 +464,107 @@ def test_evaluate_changes_nothing_and_repeats(tiny):
     )
 
 
+# === In the chain ===
+
+
+def chained(tiny, share, count=8, **kwargs):
+    """A model of three levels, and the bands of its first step."""
+    model = tiny.model(sizes=(16, 8, 4), **kwargs)
+    for level in model.levels:
+        # The paper's dense generator begins with next to no band.
+        for weight in level.ema_generator.weights:
+            weight.assign(weight * 20)
+    model.compile(chained=share, seed=3, **tiny.quick)
+    random = StepRandom(3, 0).at("data")
+    data = tiny.images(count, size=16)
+    if kwargs.get("num_classes"):
+        data = data, tiny.labels(count)
+    return model, model.bands(data, random, training=True)
+
+
+def test_what_chained_bands_are_drawn_on_is_what_the_averages_draw(tiny):
+    model, bands = chained(tiny, 1.0, num_classes=3)
+    noise = [
+        level.noise(
+            bands[k].band, random=StepRandom(3, 0).at(f"data/chain/level_{k}")
+        )
+        for k, level in enumerate(model.levels)
+    ]
+    labels = bands[0].labels
+    assert bands[2].drawn_condition is None
+    coarsest = model.level(2).sample_band(None, labels, noise[2])
+    given = model.pyramid.condition(coarsest, 1)
+    middle = given + model.level(1).sample_band(given, labels, noise[1])
+    for k, wanted in ((1, given), (0, model.pyramid.condition(middle, 0))):
+        found = ops.convert_to_numpy(bands[k].drawn_condition)
+        np.testing.assert_allclose(
+            found, ops.convert_to_numpy(wanted), atol=1e-5
+        )
+        real = ops.convert_to_numpy(bands[k].condition)
+        assert np.abs(found - real).max() > 0.1
+
+
+def test_the_share_that_is_chained(tiny):
+    _, bands = chained(tiny, 0.25, count=256)
+    for k in (0, 1):
+        found = ops.convert_to_numpy(bands[k].drawn_condition)
+        real = ops.convert_to_numpy(bands[k].condition)
+        is_real = (found == real).all(axis=(1, 2, 3))
+        assert (found == real).any(axis=(1, 2, 3)).tolist() == is_real.tolist()
+        assert 0.15 < 1 - is_real.mean() < 0.35
+
+
+@pytest.mark.parametrize("objective", ["non_saturating", "relativistic"])
+def test_losses_of_chained_bands(tiny, objective):
+    """Real bands on what is real, generated ones on what was drawn."""
+    model, bands = chained(tiny, 1.0)
+    random, batch, level = StepRandom(0, 0), bands[0], model.level(0)
+    fake = level.generated(batch, random)
+    given = batch.drawn_condition
+    as_real = level.generated(Bands(batch.band, given), random)
+    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (fake, as_real)))
+    scores = [
+        level.score(batch.band, batch.condition),
+        level.score(fake, given),
+    ]
+    losses = OBJECTIVES[objective]
+    d_loss, _ = level.d_loss(batch, fake, objective, random, training=False)
+    g_loss, _ = level.g_loss(batch, objective, random, training=False)
+    for found, wanted in (
+        (d_loss, losses.discriminator(*scores)),
+        (g_loss, losses.generator(*scores)),
+    ):
+        assert float(found) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_chained_training_learns_and_a_test_knows_nothing_of_it(tiny):
+    model, _ = chained(tiny, 0.5)
+    images = tiny.images(16, size=16)
+    chain = model.evaluate(images, batch_size=8, verbose=0)
+    before = [networks(tiny, model, k) for k in range(3)]
+    model.compile(seed=3, **tiny.quick)
+    assert model.evaluate(images, batch_size=8, verbose=0) == chain
+    results = []
+    for share in (0.0, 0.5):
+        other = tiny.model(sizes=(16, 8, 4))
+        other.set_weights(model.get_weights())
+        other.compile("sgd", SGD(0.1), chained=share, seed=3, **tiny.quick)
+        tiny.steps(other, images, count=2)
+        results.append([learned(other, k, "generator") for k in range(3)])
+    plain, mixed = results
+    assert tiny.same(plain[2], mixed[2])
+    for k in (0, 1):
+        assert not tiny.same(plain[k], mixed[k])
+        assert not tiny.same(mixed[k], before[k]["generator"])
+
+
+def test_no_chain(tiny):
+    level = tiny.level(4)
+    level.compile(chained=0.5, **tiny.quick)
+    with pytest.raises(ValueError, match="no chain: .*chained=0.5"):
+        level.fit(np.zeros((8, 4, 4, 3), "float32"), verbose=0)
+
+
 # === compile ===
 
 
@@ -486,6 +587,7 @@ def test_compile_config_round_trip(tiny):
         gradient_penalty=[0.0, 0.5],
         levels={1},
         ema_decay=0.5,
+        chained=0.25,
         seed=9,
     )
     config = model.get_compile_config()
@@ -520,6 +622,9 @@ def test_compile_config_round_trip(tiny):
             "2 different objects; to share one",
         ),
         ({"ema_decay": 1.0}, "Received: ema_decay=1.0"),
+        ({"chained": 1.5}, "from 0 to 1. Received: chained=1.5"),
+        ({"chained": True}, "Received: chained=True"),
+        ({"chained": "all"}, "Received: chained='all'"),
         ({"loss": "mse", "metrics": []}, "Received: loss, metrics"),
     ],
 )

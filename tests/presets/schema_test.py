@@ -110,6 +110,7 @@ def test_schedules(tiny, name, arguments):
         objective="hinge",
         levels=[1],
         ema_decay=0.5,
+        chained=0.5,
         seed=3,
         steps_per_execution=2,
     )
@@ -283,6 +284,7 @@ LAMBDA = {
         (f"{OPTIMIZER}.config.learning_rate", None, "from 0 to 1e"),
         ("compile_config.seed", 2**64, "seed must be a whole number"),
         ("compile_config.ema_decay", 1.5, "ema_decay must be a number from"),
+        ("compile_config.chained", 2, "chained must be a number from 0"),
         # Texts.
         ("config.name", "a/b", "config.name must be a name without /"),
         ("config.name", " ", "config.name must be a name without /"),
