@@ -176,6 +176,15 @@ def trained(name, shared):
     }
 
 
+def chained_step(shared, share):
+    """Logs of the first step, and the weights then."""
+    with scope(shared):
+        model = make_model(chained=share)
+    with training_scope(shared):
+        logs = model.fit(PICTURES[:16], LABELS[:16], 16, verbose=0).history
+    return logs, arrays(model.weights)
+
+
 def message(function, *args, **kwargs):
     try:
         function(*args, **kwargs)
@@ -302,6 +311,9 @@ def local():
         model, results[name, "both"] = trained(name, True)
         if BACKEND == "tensorflow":
             results[name, "copies_differ"] = copies_differ(model)
+    for shared, key in ((False, "one"), (True, "both")):
+        results["chained", key] = chained_step(shared, 0.5)
+    results["chained", "not"] = chained_step(False, 0.0)
     return results
 
 

@@ -102,6 +102,18 @@ def test_two_devices_train_as_one(local, name):
     assert_same(local[name, "both"], local[ONE[name], "one"])
 
 
+def test_two_devices_draw_conditions_as_one(local):
+    found, one, plain = (local["chained", x] for x in ("both", "one", "not"))
+    for name, value in one[0].items():
+        np.testing.assert_allclose(
+            found[0][name], value, atol=1e-5, err_msg=name
+        )
+    for a, b in zip(found[1], one[1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert abs(one[0]["d_loss_0"][0] - plain[0]["d_loss_0"][0]) > 1e-3
+    assert one[0]["d_loss_1"] == plain[0]["d_loss_1"]
+
+
 def test_a_generator_loses_no_batch(local):
     assert local["generator", "both"]["iterations"] == 8
 
