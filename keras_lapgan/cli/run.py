@@ -398,10 +398,23 @@ def _compile(model, images, settings):
         for one in found if isinstance(found, list) else [found]:
             if one["class_name"] == "DampedSGD":
                 one["config"]["steps_per_epoch"] = steps_per_epoch
+            _scale_rate(one["config"], settings["learning_rate_scale"])
     config |= {name: settings[name] for name in ("seed", "levels")}
     if settings["chained"] is not None:
         config["chained"] = settings["chained"]
     model.compile(**config)
+
+
+def _scale_rate(optimizer, scale):
+    if scale is None:
+        return
+    rate = optimizer.get("learning_rate")
+    if not isinstance(rate, (int, float)):
+        raise options.Mistake(
+            "--learning-rate-scale: the recipe has a schedule of its own. "
+            f"Received: {scale}"
+        )
+    optimizer["learning_rate"] = rate * scale
 
 
 def _read(model, settings, datasets):

@@ -12,6 +12,7 @@ FIXED = (
     "levels",
     "seed",
     "precision",
+    "learning_rate_scale",
     "chained",
     "flip",
     "crop",

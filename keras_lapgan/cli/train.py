@@ -60,6 +60,12 @@ def _levels(ctx, param, value):
     show_default=True,
 )
 @click.option(
+    "--learning-rate-scale",
+    type=click.FloatRange(0, 1e6, min_open=True),
+    metavar="FACTOR",
+    help="Multiply the recipe's learning rates, to go on with smaller steps.",
+)
+@click.option(
     "--chained",
     type=click.FloatRange(0, 1),
     metavar="SHARE",

@@ -12,7 +12,8 @@ from keras_lapgan.utils.preset_error import PresetError
 #: What is said of the whole, if it holds for all levels.
 _KNOWN = (
     *("preset", "data", "split", "images", "flip", "crop", "resize"),
-    *("epochs", "batch_size", "seed", "precision", "chained"),
+    *("epochs", "batch_size", "seed", "precision"),
+    *("learning_rate_scale", "chained"),
 )
 #: What every Keras object has.
 _ANY = ("name", "trainable", "dtype")

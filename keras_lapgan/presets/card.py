@@ -38,6 +38,7 @@ _TRAINING = (
     "levels",
     "seed",
     "precision",
+    "learning_rate_scale",
     "chained",
     "flip",
     "crop",

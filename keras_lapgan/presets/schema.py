@@ -495,6 +495,7 @@ TRAINING = {
     "levels": _or_none(_list(_integer(0, 15))),
     "seed": _integer(0, 2**64 - 1),
     "precision": _one_of("float32", "bfloat16"),
+    "learning_rate_scale": _or_none(_number(0, 1e6)),
     "chained": _or_none(_number(0, 1)),
     "flip": _or_none(_boolean),
     "crop": _or_none(_one_of("corners", "random", "center")),

@@ -379,6 +379,7 @@ def test_damped_sgd_of_some_levels(tiny):
         ["adam", DampedSGD(0.2)], [DampedSGD(0.1), DampedSGD()], **tiny.quick
     )
     settings = {"batch_size": 16, "seed": 3, "levels": None, "chained": None}
+    settings["learning_rate_scale"] = None
     _compile(model, 10, settings)
     config = model.get_compile_config()
     assert config["seed"] == 3
@@ -388,6 +389,30 @@ def test_damped_sgd_of_some_levels(tiny):
     assert [one["steps_per_epoch"] for one in damped] == [1, 1, 1]
     rates = [one["learning_rate"] for one in damped]
     np.testing.assert_allclose(rates, [0.2, 0.1, 0.02], rtol=1e-6)
+
+
+def test_smaller_steps(run, fails, trained):
+    def rates(folder):
+        config = LAPGAN.from_preset(folder).get_compile_config()
+        return [
+            config[name]["config"]["learning_rate"]
+            for name in ("d_optimizer", "g_optimizer")
+        ]
+
+    args = ("train", "a", *SHORT, "--epochs", 1, "--learning-rate-scale", 0.25)
+    assert run(*args, "--output", "b").exit_code == 0
+    assert rates("b") == pytest.approx([rate / 4 for rate in rates("a")])
+    assert "- learning rate scale: 0.25" in Path("b/README.md").read_text()
+    args = ("train", "a", "--output", "b", "--resume", "--epochs", 2)
+    assert run(*args).exit_code == 0
+    assert rates("b") == pytest.approx([rate / 4 for rate in rates("a")])
+    model = LAPGAN.from_preset("a")
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 100)
+    model.compile(keras.optimizers.SGD(schedule), "sgd")
+    model.save_to_preset("c")
+    args = ("train", "c", *SHORT, "--learning-rate-scale", 0.5, "--output", "d")
+    error = fails(*args, code=2)
+    assert "has a schedule of its own. Received: 0.5" in error
 
 
 def test_terms_of_the_start_are_the_run_s_too(run, trained):
