@@ -8,10 +8,10 @@ over, the level at work is saved; the same command goes on from there, on this
 machine or on another that has the folder. `--levels` trains some of them, so
 that several machines can share the work. Once all are done, the levels are
 joined in `runs/NAME/whole` and, if `CHAINED_EPOCHS` says so, trained on
-together in `runs/NAME/chained`, each on what the coarser ones draw. The result
-is measured and published as `presets/NAME`, with logs, curves, grid, strip and
-card; `--finish` does so with what there is. A slice that ended in time exits
-with code 0.
+together in `runs/NAME/chained`, half of the generated bands drawn on what the
+coarser levels draw. The result is measured and published as `presets/NAME`,
+with logs, curves, grid, strip and card; `--finish` does so with what there is.
+A slice that ended in time exits with code 0.
 
 Half of the pictures are mirrored, which the paper does not. `--data` takes
 whatever `keras-lapgan train` does: without TensorFlow Datasets, a folder or an
@@ -78,7 +78,7 @@ def main():
         run(command("assemble", *levels, "--output", whole, "--overwrite"))
     more = CHAINED_EPOCHS.get(name, 0)
     if more and not arguments.finish:
-        options = ["--chained", 1]
+        options = ["--chained", 0.5]
         if not train(arguments, whole, chained, more, options, end):
             return
     runs = levels + [chained] * bool(epochs_of(chained))
@@ -205,8 +205,8 @@ def publish(arguments, runs):
     if len(runs) > count:
         last = runs[-1]
         note += (
-            f" Then all together, {epochs_of(last)} epochs, on what the "
-            "coarser levels draw."
+            f" Then all together, {epochs_of(last)} epochs, half of the "
+            "generated bands drawn on what the coarser levels draw."
         )
     note += f" With `python tools/train_preset.py {arguments.name}`."
     if arguments.note:

@@ -73,7 +73,7 @@ def train_one_epoch(level, k, pictures):
 
     from keras_lapgan.cli.main import cli
 
-    options = ["--data", pictures, "--epochs", 1, "--levels", k]
+    options = ["--data", pictures, "--epochs", 1, "--levels", k, "--flip"]
     result = CliRunner().invoke(
         cli, list(map(str, ["train", NAME, *options, "--output", level]))
     )
