@@ -50,12 +50,21 @@ pictures they were trained on.
 {terms}
 """
 
+_OF_A_PART = (
+    *("epochs", "planned_epochs", "steps", "steps_per_epoch"),
+    *("learning_rate_scale", "chained"),
+)
+
 
 def about(run, published, note, evaluation):
     """The metadata of the published preset."""
     known = {**TRAINING, **ABOUT}
     found = {k: v for k, v in read_metadata(run).items() if k in known}
     metadata = without_paths(found)
+    if metadata.get("preset") != published.name:
+        # It went on from another run: of these the last part's are not all.
+        for name in _OF_A_PART:
+            metadata.pop(name, None)
     metadata |= {"preset": published.name, "license": published.license}
     if note:
         metadata["note"] = note

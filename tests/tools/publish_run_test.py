@@ -110,3 +110,15 @@ def test_half_precision_that_shows_is_refused(tool, published, monkeypatch):
     with pytest.raises(SystemExit, match="changes the pictures"):
         tool("publish_run", run, target)
     assert not target.exists()
+
+
+def test_of_a_run_that_went_on_from_another(tool, published):
+    model, run, target = published
+    settings = {"epochs": 2, "chained": 0.5, "learning_rate_scale": 0.3}
+    about = {"preset": "/home/me/whole", "data": "tiny", "seed": 1}
+    model.save_to_preset(run, metadata={**about, **settings})
+    tool("publish_run", run, target)
+    metadata = read_metadata(target)
+    assert metadata["seed"] == 1 and metadata["preset"] == "lapgan_tiny"
+    # A command with these would train the last part alone.
+    assert not set(settings) & set(metadata)
