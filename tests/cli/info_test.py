@@ -17,7 +17,7 @@ def test_a_published_preset_with_weights(run):
         "D by:      Adam 0.0006, Adam 0.0006, Adam 0.0008",
         "objective: relativistic",
         "gradient penalty: 0.02, 0.02, 0.03",
-        "epochs 30",
+        "level 2 30 epochs.",
         "weights:   8.8 MB of float16",
         "licence:   other, see NOTICE in the folder",
         "measured:",
