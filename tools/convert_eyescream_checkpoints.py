@@ -1,7 +1,8 @@
 """Makes a preset of the nets that LAPGAN's authors trained, from your copy.
 
     pip install msgpack
-    python tools/convert_eyescream_checkpoints.py FOLDER OUTPUT --data cifar10
+    python tools/convert_eyescream_checkpoints.py FOLDER OUTPUT \\
+        --data cifar10 --complete runs/eyescream
 
 FOLDER holds, from the web demo of the authors' `eyescream` repository,
 `8x8.mpac` and `14x28.mpac.gz` (each plain or gzipped), two generators of a
@@ -15,6 +16,13 @@ then a preset for `LAPGAN.from_preset`:
 
 Fresh means untrained. What is theirs draws alone: `generate(...,
 return_pyramid=True)[2]`, and `generate_from(pictures, level=1)`.
+
+`--complete RUNS` trains what is fresh, in runs inside RUNS that the same
+command resumes: `--epochs` passes over the data of level 1, then `--steps` of
+the discriminators of the others, whose generators stay as the authors left
+them, to the last bit (their learning rate is 0). OUTPUT then draws whole
+pictures; `OUTPUT/samples.png` shows some, each stretched to 0..255 as the
+authors' demo did.
 
 The files are MessagePack: Torch7 modules as nested maps, `weight` and `bias`
 flat. Linear weights are stored (out, in), and the 192 outputs at 8x8 are
@@ -34,8 +42,10 @@ made from them may be published or committed; keep both to yourself.
 
 import argparse
 import gzip
+import math
 import os
 import reprlib
+import signal
 import zlib
 from pathlib import Path
 
@@ -77,8 +87,10 @@ CONVOLUTIONAL = (
 NOTE = (
     "The generators of levels 0 and 2 are the LAPGAN authors' own, converted "
     "from their eyescream repository. The generator of level 1 (8 -> 14) and "
-    "all discriminators are untrained. Pixel statistics: {data}."
+    "all discriminators are {state}. Pixel statistics: {data}."
 )
+#: Planes of the networks that are not theirs.
+FILTERS = 64
 #: What every preset that goes on from these weights hands on.
 NOTICE = """\
 Some of these weights come from the web demo of LAPGAN's authors (Denton,
@@ -270,37 +282,51 @@ def build_model(coarsest, finest):
     Returns:
         A `LAPGAN` whose normalisation is still to be adapted.
     """
+    import keras
+
     from keras_lapgan import LAPGAN
     from keras_lapgan import LAPGANLevel
     from keras_lapgan import networks
     from keras_lapgan.presets.cifar10_preset import CLASS_NAMES
+    from keras_lapgan.presets.recipes import quick_recipe
 
     classes = {"num_classes": len(CLASS_NAMES)}
+    own = {**classes, "filters": FILTERS}
+    # Discriminators as `quick_recipe` has them.
     pairs = [
         (
-            networks.ConvolutionalGenerator(size, **classes),
-            networks.ConvolutionalDiscriminator(size, **classes),
-        )
-        for size in (28, 14)
-    ]
-    pairs.append(
+            networks.ConvolutionalGenerator(28, **classes),
+            networks.ConvolutionalDiscriminator(28, dropout=0.0, **own),
+        ),
+        (
+            networks.ConvolutionalGenerator(14, **own),
+            networks.ConvolutionalDiscriminator(14, dropout=0.0, **own),
+        ),
         (
             networks.DenseGenerator(8, hidden_units=(600, 600), **classes),
-            networks.DenseDiscriminator(8, **classes),
-        )
-    )
+            networks.DenseDiscriminator(
+                8, dropout=0.0, kernel_stddev=0.03, **classes
+            ),
+        ),
+    ]
     levels = [LAPGANLevel(g, d, index=k) for k, (g, d) in enumerate(pairs)]
     for level, weights in ((levels[0], finest), (levels[2], coarsest)):
         for network in (level.generator, level.ema_generator):
             for name, arrays in weights.items():
                 network.get_layer(name).set_weights(arrays)
-    return LAPGAN(
+    model = LAPGAN(
         levels,
         normalization="per_pixel",
         source_size=32,
         class_names=CLASS_NAMES,
         name="lapgan_eyescream",
     )
+    recipe = quick_recipe(3)
+    for k in (0, 2):
+        # As the authors left it.
+        recipe["g_optimizer"][k] = keras.optimizers.SGD(0.0)
+    model.compile(**recipe)
+    return model
 
 
 def convert(folder, output, data):
@@ -324,15 +350,61 @@ def convert(folder, output, data):
     )
     model.adapt(source.read(range(min(len(source), 50_000))))
     model.terms = ("other", NOTICE)
-    model.save_to_preset(output, metadata={"note": NOTE.format(data=data)})
+    note = NOTE.format(state="untrained", data=data)
+    model.save_to_preset(output, metadata={"note": note, "batch_size": 64})
     print(
         f"{output}: generators of level 2 (8) and level 0 (14 -> 28), pixel "
         f"statistics of {data}\n"
         "missing, so untrained: the generator of level 1 (8 -> 14), the "
-        "discriminators of levels 0, 1 and 2\n"
-        "The authors' repository states no licence: keep this preset to "
-        "yourself, neither commit nor upload it."
+        "discriminators of levels 0, 1 and 2",
+        flush=True,
     )
+
+
+# === Training what is missing ===
+
+
+def complete(converted, output, arguments):
+    """Trains what is fresh in the preset `converted` and saves the whole.
+
+    Args:
+        converted: `pathlib.Path` of a preset from `convert`.
+        output: `pathlib.Path` of the new preset.
+        arguments: of the command line.
+    """
+    # Beside this file.
+    from train_preset import train
+
+    from keras_lapgan import LAPGAN
+    from keras_lapgan.evaluation.real_pictures import stretched
+    from keras_lapgan.presets.assemble import assemble_presets
+    from keras_lapgan.utils.image_grid import image_grid
+    from keras_lapgan.utils.image_grid import save_png
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    runs = [arguments.complete / name for name in ("level_1", "levels_0_2")]
+    options = [
+        ["--levels", 1],
+        ["--levels", "0,2", "--steps-per-epoch", arguments.steps],
+    ]
+    for path, epochs, new in zip(
+        runs, (arguments.epochs, 1), options, strict=True
+    ):
+        if not train(arguments, converted, path, epochs, new, math.inf):
+            return
+    model, metadata, _ = assemble_presets(runs, LAPGAN)
+    # A folder of this machine.
+    metadata.pop("preset", None)
+    metadata["note"] = NOTE.format(
+        state=f"trained here ({arguments.epochs} epochs of level 1, "
+        f"{arguments.steps} steps of the other two discriminators)",
+        data=arguments.data,
+    )
+    model.save_to_preset(output, metadata=metadata)
+    labels = [k % 10 for k in range(80)]
+    images = stretched(model.generate(labels=labels, seed=0))
+    save_png(output / "samples.png", image_grid(images, columns=10, scale=2))
+    print(f"{output}: complete; look at {output / 'samples.png'}")
 
 
 def main():
@@ -345,7 +417,28 @@ def main():
         help="pictures whose mean and deviation of each pixel to take, a name "
         "or path for `load_images`; by default the package's sample",
     )
+    parser.add_argument(
+        "--complete",
+        type=Path,
+        metavar="RUNS",
+        help="train what is missing, in this folder",
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=8, help="of level 1 (default: 8)"
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=400,
+        help="of the other two discriminators (default: 400)",
+    )
+    parser.add_argument("--precision", help="of training, as in bfloat16")
+    parser.set_defaults(split=None, seed=None)
     arguments = parser.parse_args()
+    for name in ("epochs", "steps"):
+        value = getattr(arguments, name)
+        if value < 1:
+            parser.error(f"--{name}: at least 1. Received: {value}")
     if os.path.lexists(arguments.output):
         raise SystemExit(
             "OUTPUT must not exist yet. "
@@ -355,10 +448,19 @@ def main():
     from keras_lapgan import PresetError
     from keras_lapgan.datasets import DataError
 
+    output, runs = arguments.output, arguments.complete
+    converted = output if runs is None else runs / "converted"
     try:
-        convert(arguments.folder, arguments.output, arguments.data)
+        if not converted.exists():
+            convert(arguments.folder, converted, arguments.data)
+        if runs is not None:
+            complete(converted, output, arguments)
     except (CheckpointError, DataError, PresetError, OSError) as error:
         raise SystemExit(str(error)) from error
+    print(
+        "The authors' repository states no licence: keep this preset to "
+        "yourself, neither commit nor upload it."
+    )
 
 
 if __name__ == "__main__":

@@ -130,6 +130,7 @@ def converted(request, tmp_path_factory):
     folder = real_folder() if request.param == "real" else write_nets(home)
     printed = run(folder, home / "preset")
     return SimpleNamespace(
+        home=folder,
         dense=msgpack.unpackb((folder / "8x8.mpac").read_bytes()),
         convolutional=msgpack.unpackb(
             gzip.decompress((folder / "14x28.mpac.gz").read_bytes())
@@ -416,3 +417,48 @@ def test_without_msgpack(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "msgpack", None)
     line = refusal(tmp_path, tmp_path / "preset")
     assert "pip install msgpack" in line
+
+
+# === Completed ===
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("converted", ["synthetic"], indirect=True)
+def test_what_is_missing_is_trained(converted, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (64, 32, 32, 3)).astype("uint8")
+    np.savez(
+        tmp_path / "pictures.npz", images=images, labels=np.arange(64) % 10
+    )
+    command = [sys.executable, TOOL, converted.home, tmp_path / "whole"]
+    command += ["--data", tmp_path / "pictures.npz", "--epochs", "1"]
+    command += ["--steps", "1"]
+    command += ["--complete", tmp_path / "runs"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "samples.png" in done.stdout and "no licence" in done.stdout
+    assert (tmp_path / "whole" / "samples.png").is_file()
+    assert "states no licence" in (tmp_path / "whole" / "NOTICE").read_text()
+    whole = LAPGAN.from_preset(tmp_path / "whole")
+    fresh = LAPGAN.from_preset(tmp_path / "runs" / "converted")
+
+    def changed(k, network):
+        pairs = zip(
+            getattr(fresh.level(k), network).get_weights(),
+            getattr(whole.level(k), network).get_weights(),
+            strict=True,
+        )
+        return any((a != b).any() for a, b in pairs)
+
+    assert all(changed(k, "discriminator") for k in range(3))
+    assert changed(1, "generator") and changed(1, "ema_generator")
+    # The authors' own.
+    for k in (0, 2):
+        assert not changed(k, "generator")
+        assert not changed(k, "ema_generator")
+
+
+def test_no_epochs(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path, tmp_path / "preset", "--epochs", 0)
+    assert "Received: 0" in capsys.readouterr().err
