@@ -7,10 +7,12 @@
 Writes the model with float16 weights and no optimizer state, metadata without
 the paths of the machine that trained, log and curves, a grid and a strip of
 samples, the data's terms as NOTICE, and a card; in a card that is there
-already, what somebody wrote stays. Only after the new files, loaded, have
-drawn the same pictures as the run to within 2 of 255, they take the place of
-the target's, all at once. Refuses a folder whose name is not a published
-preset or whose architecture differs from it.
+already, what somebody wrote stays. `--evaluation` takes several reports, of
+other protocols; beside those made as `--authors` was, the report of the
+paper's authors' samples, the card shows theirs. Only after the new files,
+loaded, have drawn the same pictures as the run to within 2 of 255, they take
+the place of the target's, all at once. Refuses a folder whose name is not a
+published preset or whose architecture differs from it.
 """
 
 import argparse
@@ -56,7 +58,7 @@ _OF_A_PART = (
 )
 
 
-def about(run, published, note, evaluation):
+def about(run, published, note, evaluations, authors):
     """The metadata of the published preset."""
     known = {**TRAINING, **ABOUT}
     found = {k: v for k, v in read_metadata(run).items() if k in known}
@@ -68,9 +70,14 @@ def about(run, published, note, evaluation):
     metadata |= {"preset": published.name, "license": published.license}
     if note:
         metadata["note"] = note
-    if evaluation:
-        report = json.loads(evaluation.read_text())
-        metadata["metrics"] = preset_metrics(report)
+    if evaluations:
+        if authors:
+            authors = json.loads(authors.read_text())
+        metadata["metrics"] = [
+            metric
+            for path in evaluations
+            for metric in preset_metrics(json.loads(path.read_text()), authors)
+        ]
     return metadata
 
 
@@ -99,7 +106,8 @@ def main():
     parser.add_argument("run", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--note", help="stored in the metadata")
-    parser.add_argument("--evaluation", type=Path, help="a JSON file")
+    parser.add_argument("--evaluation", type=Path, nargs="+", help="JSON files")
+    parser.add_argument("--authors", type=Path, help="a JSON file")
     arguments = parser.parse_args()
     run, target = arguments.run, arguments.target
 
@@ -108,7 +116,13 @@ def main():
     published = get_preset(target.name)
     model = LAPGAN.from_preset(run)
     check_architecture(model, published)
-    metadata = about(run, published, arguments.note, arguments.evaluation)
+    metadata = about(
+        run,
+        published,
+        arguments.note,
+        arguments.evaluation,
+        arguments.authors,
+    )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / target.name
         build(run, folder, model, published, metadata)

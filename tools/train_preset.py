@@ -100,6 +100,12 @@ def parsed():
     parser.add_argument("--presets", type=Path, default=Path("presets"))
     parser.add_argument("--note", help="for the card: machine and time")
     parser.add_argument(
+        "--authors",
+        type=Path,
+        help="samples of the paper's authors, of the preset's data, to stand "
+        "beside it in the card",
+    )
+    parser.add_argument(
         "--finish", action="store_true", help="train no more, publish"
     )
     arguments = parser.parse_args()
@@ -211,13 +217,26 @@ def publish(arguments, runs):
     note += f" With `python tools/train_preset.py {arguments.name}`."
     if arguments.note:
         note += f" {arguments.note}"
-    report = folder / "evaluation.json"
     options = given(arguments, "data", "split")
-    options += ["--output", report, "--overwrite"]
-    run(command("evaluate", last, *options))
+
+    def report(name, evaluated, *more):
+        path = folder / f"{name}.json"
+        more = [*more, *options, "--output", path, "--overwrite"]
+        run(command("evaluate", evaluated, *more))
+        return path
+
+    reports, authors = [report("evaluation", last)], []
+    if arguments.authors:
+        # As they saved them.
+        options += ["--stretch"]
+        reports.append(report("stretched", last, "--no-diagnose"))
+        home = get_preset(arguments.name).data
+        data = [] if arguments.data else ["--data", home]
+        authors = ["--authors", report("authors", arguments.authors, *data)]
     script = [sys.executable, TOOLS / "publish_run.py"]
     target = arguments.presets / arguments.name
-    run([*script, last, target, "--note", note, "--evaluation", report])
+    told = ["--note", note, "--evaluation", *reports, *authors]
+    run([*script, last, target, *told])
     join_logs(runs[:count], runs[count:], target)
 
 

@@ -393,7 +393,7 @@ def _print_report(report):
 
 
 def _print_levels(report):
-    from keras_lapgan.evaluation.report_figures import named_figures
+    from keras_lapgan.evaluation.report_figures import level_figures
 
     click.echo(
         "Levels: what each draws from real pictures of the next coarser one, "
@@ -404,27 +404,21 @@ def _print_levels(report):
         (title, "right")
         for title in ("n", "given real", "in the chain", "real")
     ]
-    rows = []
-    for level in report["levels"]:
+    rows, last = [], None
+    for level, given, figure in level_figures(report):
         height, width = level["size"]
-        given = {x.key: x for x in named_figures(level.get("given_real", {}))}
         title = f"{level['level']}: {height}x{width}"
-        own = {f"swd_{height}", f"band_std_{height}", "recall", "coverage"}
-        for figure in named_figures(level["in_chain"]):
-            kind = figure.key.partition("_")[0]
-            if figure.key not in own and kind not in ("fd", "kd", "fid", "kid"):
-                continue
-            rows.append(
-                [
-                    title,
-                    figure.name,
-                    str(figure.n),
-                    _number(given[figure.key].value) if given else "",
-                    _number(figure.value),
-                    _number(figure.floor),
-                ]
-            )
-            title = ""
+        rows.append(
+            [
+                title if title != last else "",
+                figure.name,
+                str(figure.n),
+                _number(given.value) if given else "",
+                _number(figure.value),
+                _number(figure.floor),
+            ]
+        )
+        last = title
     print_table(new_table(columns, rows))
     if report["weakest"] is not None:
         level = report["levels"][report["weakest"]]

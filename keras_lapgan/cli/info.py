@@ -90,9 +90,15 @@ def _lines(source, config, metadata):
     if trained:
         yield "trained", ", ".join(trained)
     for protocol, metrics in metrics_by_protocol(metadata):
+        # Those of levels are in the card.
+        if metrics[0].get("type", "").startswith("level_"):
+            continue
         yield "measured", protocol
         for metric in metrics:
-            yield "", f"  {metric['name']}: {metric['value']:g}"
+            told = f"  {metric['name']}: {metric['value']:g}"
+            if "floor" in metric:
+                told += f" (real pictures: {metric['floor']:.3g})"
+            yield "", told
     if "note" in metadata:
         yield "note", metadata["note"].replace("\n", "\n" + 11 * " ")
     if source.has_weights:

@@ -12,6 +12,7 @@ _HOMES = {
     "draw_evaluation": "figure",
     "evaluate_model": "evaluate",
     "evaluate_samples": "evaluate",
+    "level_figures": "report_figures",
     "named_figures": "report_figures",
     "preset_metrics": "report_figures",
 }

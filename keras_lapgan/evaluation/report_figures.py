@@ -36,31 +36,86 @@ class Figure(NamedTuple):
     floor: float
 
 
-def preset_metrics(report):
+def preset_metrics(report, authors=None):
     """The figures of a report, as a preset's `metadata.json` holds metrics.
 
     Args:
         report: dict. `Evaluation.report`, or what `keras-lapgan evaluate`
             wrote.
+        authors: dict or None. The report of the paper's authors' own samples,
+            whose figures stand beside those made by the same protocol.
+            Defaults to None.
 
     Returns:
-        A list of dicts of `name`, `value`, `type`, `dataset`, `split` and
-        `protocol`.
+        A list of dicts of `name`, `value`, `floor` (other real pictures in
+        place of the samples), maybe `authors`, `type`, `dataset`, `split` and
+        `protocol`: of the pictures, then of each level.
     """
     protocol = report["protocol"]
     # Of a folder its name, not its place on this machine.
     dataset = Path(protocol["data"]).name
     shared = {"dataset": dataset, "split": protocol["split"]}
-    return [
-        {
-            "name": f"{figure.name} (real pictures: {figure.floor:.3g})",
-            "value": float(f"{figure.value:.4g}"),
-            "type": re.sub(r"[^a-z0-9]+", "_", figure.key.lower()),
-            "protocol": _told(protocol, figure.n),
+    beside = {}
+    if authors and _compared(authors) == _compared(report):
+        beside = {(x.key, x.n): x.value for x in named_figures(authors)}
+
+    def metric(figure, told, name="", key=""):
+        found = {
+            "name": name + figure.name,
+            "value": _rounded(figure.value),
+            "floor": _rounded(figure.floor),
+            "type": re.sub(r"[^a-z0-9]+", "_", (key + figure.key).lower()),
+            "protocol": told,
             **shared,
         }
+        if not name and (figure.key, figure.n) in beside:
+            found["authors"] = _rounded(beside[figure.key, figure.n])
+        return found
+
+    metrics = [
+        metric(figure, _told(protocol, figure.n))
         for figure in named_figures(report)
     ]
+    alone = {**protocol, "stretch": protocol.get("levels_stretch", False)}
+    for level, given, chained in level_figures(report):
+        told = _told(alone, chained.n) + ", level by level"
+        k = level["level"]
+        for words, figure in (("given real", given), ("in the chain", chained)):
+            if figure is not None:
+                key = f"level_{k}_{words.replace(' ', '_')}_"
+                name = f"Level {k}, {words}: "
+                metrics.append(metric(figure, told, name, key))
+    return metrics
+
+
+def _compared(report):
+    """What must be the same if two reports are to be compared."""
+    names = ("size", "stretch", "reference_sha256", "extractor")
+    return [report["protocol"][name] for name in names]
+
+
+def _rounded(value):
+    return float(f"{value:.4g}")
+
+
+def level_figures(report):
+    """Yields what tables say of each level.
+
+    Args:
+        report: dict. A model's report.
+
+    Yields:
+        A level, a dict, with two `Figure`s of one measure: given real pictures
+        (None of the coarsest level), and in the chain.
+    """
+    for level in report.get("levels", ()):
+        side = level["size"][0]
+        given = {x.key: x for x in named_figures(level.get("given_real", {}))}
+        own = {f"swd_{side}", f"band_std_{side}", "recall", "coverage"}
+        for figure in named_figures(level["in_chain"]):
+            kind = figure.key.partition("_")[0]
+            if figure.key in own or kind in ("fd", "kd", "fid", "kid"):
+                yield level, given.get(figure.key), figure
 
 
 def named_figures(report):

@@ -44,6 +44,12 @@ _TRAINING = (
     "crop",
     "resize",
 )
+#: Figures of a metric, and their columns.
+_FIGURES = {
+    "value": "value",
+    "floor": "real pictures",
+    "authors": "authors' samples, 2015",
+}
 #: What a command need not say.
 _DEFAULTS = {"precision": "float32", "resize": "crop"}
 
@@ -251,9 +257,7 @@ def _front_matter(facts, metadata, own, said, has_notice):
             metric_type=metric.get("type", "other"),
             metric_name=_shown(metric["name"]),
             metric_value=metric["value"],
-            metric_args={"protocol": _shown(metric["protocol"])}
-            if "protocol" in metric
-            else None,
+            metric_args=_arguments(metric),
         )
         for metric in metadata.get("metrics", [])
     ]
@@ -284,6 +288,18 @@ def _front_matter(facts, metadata, own, said, has_notice):
     # The user's lines may be good only by themselves.
     _read_yaml(front)
     return f"---\n{front}---\n"
+
+
+def _arguments(metric):
+    """What a metric's value is to be read with."""
+    found = {}
+    if "protocol" in metric:
+        found["protocol"] = _shown(metric["protocol"])
+    if "floor" in metric:
+        found["real_pictures"] = metric["floor"]
+    if "authors" in metric:
+        found["authors_samples"] = metric["authors"]
+    return found or None
 
 
 def stated_license(text):
@@ -349,6 +365,9 @@ keras-lapgan assemble {shlex.quote(preset)} ... --output ...
     yield from _training(metadata)
     yield from _metrics(metadata)
     yield "## Limits and intended use"
+    weak = " ".join(_weak_points(metadata))
+    if weak:
+        yield _filled(weak)
     yield _filled(
         "For research, teaching and play with small generative models, and as "
         "a start for training on other pictures. It draws nothing but "
@@ -470,10 +489,53 @@ def _metrics(metadata):
             yield "## Measured"
         if protocol:
             yield _filled(f"{_shown(protocol)}:")
-        rows = [
-            f"| {_cell(m['name'])} | {_rounded(m['value'])} |" for m in metrics
-        ]
-        yield "| what | value |\n|---|---|\n" + "\n".join(rows)
+        columns = {"what": [_cell(m["name"]) for m in metrics]}
+        for name, title in _FIGURES.items():
+            if any(name in m for m in metrics):
+                columns[title] = [
+                    _rounded(m[name]) if name in m else "" for m in metrics
+                ]
+        rows = [columns, *zip(*columns.values(), strict=True)]
+        lines = [f"| {' | '.join(row)} |" for row in rows]
+        lines.insert(1, "|" + "---|" * len(columns))
+        yield "\n".join(lines)
+
+
+def _weak_points(metadata):
+    """Sentences on where the figures are far from those of real pictures."""
+    figures = {}
+    for metric in metadata.get("metrics", []):
+        if "floor" in metric and "type" in metric:
+            figures.setdefault(
+                metric["type"], (metric["value"], metric["floor"])
+            )
+
+    def told(kind):
+        value, floor = figures[kind]
+        return f"{_rounded(value)}; real pictures {_rounded(floor)}"
+
+    def below(kind, share):
+        value, floor = figures.get(kind, (0, 0))
+        return value < share * floor
+
+    for kind, (value, floor) in figures.items():
+        if kind.startswith(("fd_", "fid")) and value > 1.5 * floor:
+            name = kind.replace("_lite0", "-Lite0").upper()
+            yield f"Its pictures are far from real ones ({name} {told(kind)})."
+    if below("recall", 0.7):
+        yield (
+            "It draws fewer kinds of pictures than it was shown (recall "
+            f"{told('recall')})."
+        )
+    if below("class_agreement", 0.7):
+        yield (
+            "It often misses the class asked for, as a classifier sees it "
+            f"({told('class_agreement')})."
+        )
+    for kind in figures:
+        if kind.startswith("band_std_") and below(kind, 0.95):
+            side = kind.removeprefix("band_std_")
+            yield f"Detail at {side} px is too faint (deviation {told(kind)})."
 
 
 def _cell(text):

@@ -30,7 +30,7 @@ from keras_lapgan.utils.folder_swap import swap_in
 from keras_lapgan.utils.preset_error import PresetError
 from keras_lapgan.version import __version__
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
@@ -88,7 +88,8 @@ def read_metadata(folder, name=None):
             )
         )
     check_metadata(metadata, f"{name!r}: {METADATA}")
-    # Version 1 had float32 or float16 weights, and no optimizer's state.
+    # Version 1 had float32 or float16 weights, and no optimizer's state;
+    # version 2, metrics without `floor` and `authors`.
     return {
         "has_optimizer": False,
         **metadata,

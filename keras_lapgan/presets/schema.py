@@ -479,6 +479,8 @@ _version = _text(50, r"[\w.+-]+", "a version")
 _METRIC = {
     "name": _text(),
     "value": _number(),
+    "floor": _number(),
+    "authors": _number(),
     "type": _text(60, r"[a-z0-9_]+"),
     "dataset": _text(),
     "split": _text(),

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import keras
@@ -142,6 +143,28 @@ def test_the_figure_shows_the_pictures(real, cache):
         np.testing.assert_array_equal(shown, images[0])
 
 
+def test_figures_of_levels_for_a_card(real, cache, tiny):
+    model = tiny.model()
+    source = RealPictures.for_model(model, tiny.images(60), stretch=True)
+    found = evaluate_model(model, source, cache=cache)
+    rows = preset_metrics(found.report)
+    check_about({"metrics": rows})
+    levels = [row for row in rows if row["type"].startswith("level_")]
+    assert [row["name"] for row in levels] == [
+        "Level 0, given real: SWD x 1e3, 8 px",
+        "Level 0, in the chain: SWD x 1e3, 8 px",
+        "Level 0, given real: Deviation of the low-pass, 8 px",
+        "Level 0, in the chain: Deviation of the low-pass, 8 px",
+        "Level 1, in the chain: Deviation of the low-pass, 4 px",
+    ]
+    first = found.report["levels"][0]["given_real"]["swd"]["8"]
+    assert levels[0]["value"] == pytest.approx(first["value"], rel=1e-3)
+    assert levels[0]["type"] == "level_0_given_real_swd_8"
+    # Levels are not stretched.
+    assert "stretched" in rows[0]["protocol"]
+    assert "stretched" not in levels[0]["protocol"]
+
+
 def test_figures_for_a_card(real, cache, extractor):
     found = evaluate_samples(
         255 - real().reference(50)[0], real(), extractor=extractor, cache=cache
@@ -153,7 +176,17 @@ def test_figures_for_a_card(real, cache, extractor):
     figure = found.report["kd_tiny"]
     row = by_type["kd_tiny"]
     assert row["value"] == pytest.approx(1000 * figure["value"], rel=1e-3)
-    assert row["name"].startswith("KD-Tiny x 1e3 (real pictures: ")
+    assert row["floor"] == pytest.approx(1000 * figure["floor"], rel=1e-3)
+    assert row["name"] == "KD-Tiny x 1e3" and "authors" not in row
     assert row["dataset"] == "pictures"
     assert "n = 50" in row["protocol"] and "tiny" in row["protocol"]
     assert {"swd_16", "swd_8", "recall", "memorisation"} <= set(by_type)
+    # Beside those of other samples, measured alike.
+    other = copy.deepcopy(found.report)
+    other["recall"]["value"] = 0.25
+    beside = preset_metrics(found.report, other)
+    check_about({"metrics": beside})
+    values = {row["type"]: row["authors"] for row in beside}
+    assert values["recall"] == 0.25
+    other["protocol"]["stretch"] = True
+    assert preset_metrics(found.report, other) == rows
