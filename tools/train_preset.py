@@ -41,7 +41,7 @@ EPOCHS = {
     "lapgan_cifar10_class_conditional": [50, 100, 400],
     "lapgan_cifar10_class_conditional_small": [10, 12, 30],
     "lapgan_cifar10_small": [10, 12, 30],
-    "lapgan_scenes_small": [20, 30, 60, 300],
+    "lapgan_scenes_small": [20, 20, 40, 100],
 }
 #: Of the others.
 USUAL = 25

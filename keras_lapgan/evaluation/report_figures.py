@@ -57,7 +57,7 @@ def preset_metrics(report, authors=None):
     shared = {"dataset": dataset, "split": protocol["split"]}
     beside = {}
     if authors and _compared(authors) == _compared(report):
-        beside = {(x.key, x.n): x.value for x in named_figures(authors)}
+        beside = {(x.name, x.n): x.value for x in named_figures(authors)}
 
     def metric(figure, told, name="", key=""):
         found = {
@@ -68,8 +68,8 @@ def preset_metrics(report, authors=None):
             "protocol": told,
             **shared,
         }
-        if not name and (figure.key, figure.n) in beside:
-            found["authors"] = _rounded(beside[figure.key, figure.n])
+        if not name and (figure.name, figure.n) in beside:
+            found["authors"] = _rounded(beside[figure.name, figure.n])
         return found
 
     metrics = [

@@ -520,8 +520,10 @@ def _weak_points(metadata):
 
     for kind, (value, floor) in figures.items():
         if kind.startswith(("fd_", "fid")) and value > 1.5 * floor:
-            name = kind.replace("_lite0", "-Lite0").upper()
-            yield f"Its pictures are far from real ones ({name} {told(kind)})."
+            yield (
+                "Its pictures are far from real ones (Frechet distance "
+                f"{told(kind)})."
+            )
     if below("recall", 0.7):
         yield (
             "It draws fewer kinds of pictures than it was shown (recall "
