@@ -66,9 +66,7 @@ def test_a_run_becomes_a_preset(tool, published, tiny, tmp_path, capsys):
     assert metadata["note"] == "Small."
     assert "Tiny pictures: nobody's." in (target / "NOTICE").read_text()
     card = (target / "README.md").read_text()
-    assert (
-        "| what | value | real pictures |\n|---|---|---|\n| SWD " in card
-    )
+    assert "| what | value | real pictures |\n|---|---|---|\n| SWD " in card
     assert "Detail at 8 px is too faint" in card
     assert 'from_preset("lapgan_tiny")' in card and "(grid.png)" in card
     difference = model.generate(6, seed=1).astype(int) - LAPGAN.from_preset(
