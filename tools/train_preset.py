@@ -36,7 +36,7 @@ from keras_lapgan.utils.image_grid import save_png
 
 #: Passes over the data of each level, finest first.
 EPOCHS = {
-    "gan_cifar10": [200],
+    "gan_cifar10": [32],
     "lapgan_cifar10": [50, 100, 400],
     "lapgan_cifar10_class_conditional": [50, 100, 400],
     "lapgan_cifar10_class_conditional_small": [10, 12, 30],
