@@ -192,8 +192,8 @@ def test_mistakes(fails, preset, tmp_path, run):
     error = fails(*run_, "--data", "sample", "--output", "b/a.json", code=2)
     assert "no folder 'b'" in error
     assert "nowhere" in fails("evaluate", "nowhere", "--data", "sample", code=1)
-    error = fails("evaluate", "gan_cifar10", code=2)
-    assert "keras-lapgan train gan_cifar10" in error
+    error = fails("evaluate", "lapgan_lsun_tower", code=2)
+    assert "keras-lapgan train lapgan_lsun_tower" in error
     error = fails(*run_, "--data", "sample", "--count", 501, code=1)
     assert "At most 500" in error
     assert "'corner '" in fails(*run_, "--crop", "corner ", code=2)
