@@ -206,7 +206,9 @@ def publish(arguments, runs):
     apart = "; ".join(
         f"level {k} {epochs_of(runs[k])} epochs" for k in range(count)
     )
-    note = f"The levels were trained apart: {apart}."
+    note = f"{epochs_of(runs[0])} epochs."
+    if count > 1:
+        note = f"The levels were trained apart: {apart}."
     last = folder / "whole"
     if len(runs) > count:
         last = runs[-1]
