@@ -39,7 +39,7 @@ EPOCHS = {
     "gan_cifar10": [32],
     "lapgan_cifar10": [50, 100, 400],
     "lapgan_cifar10_class_conditional": [50, 100, 400],
-    "lapgan_cifar10_class_conditional_small": [10, 12, 30],
+    "lapgan_cifar10_class_conditional_small": [10, 12, 60],
     "lapgan_cifar10_small": [10, 12, 30],
     "lapgan_scenes_small": [20, 20, 40, 100],
 }

@@ -22,10 +22,11 @@ def test_there_are_some():
         assert published_folder(name).samefile(FOLDER / name)
 
 
-def last_epoch(name):
+def last_epochs(name, column, count=5):
+    """What the log has of a loss at the end of training."""
     with open(FOLDER / name / "log.csv", newline="") as file:
-        *_, row = csv.DictReader(file)
-    return row
+        values = [row[column] for row in csv.DictReader(file)]
+    return [float(value) for value in values if value][-count:]
 
 
 @pytest.mark.slow
@@ -36,18 +37,17 @@ def test_fit_goes_on_without_a_jump(name):
         pytest.skip("TFDS_DATA_DIR (with the presets' data sets) is not set")
     preset = get_preset(name)
     source = load_images(preset.data, size=preset.source_size)
-    rows = np.random.default_rng(0).choice(len(source), 640, replace=False)
+    # Single batches differ by a factor of two.
+    count = 30 * preset.batch_size
+    rows = np.random.default_rng(0).choice(len(source), count, replace=False)
     model = LAPGAN.from_preset(name)
     data = [source.read(rows)]
     if model.num_classes:
         data.append(source.labels[rows])
-    # Means over ten steps.
-    history = model.fit(*data, batch_size=64, epochs=2, verbose=0).history
-    logged = last_epoch(name)
+    history = model.fit(*data, batch_size=preset.batch_size, verbose=0).history
     for k in range(len(model.levels)):
         for loss in (f"d_loss_{k}", f"g_loss_{k}"):
-            first, second = history[loss]
-            assert second == pytest.approx(first, rel=0.15, abs=0.02), loss
+            (found,) = history[loss]
+            before = last_epochs(name, loss)
             # In the chain, which `fit` leaves out, G's losses are higher.
-            before = float(logged[loss])
-            assert 0.7 * before < first < 1.3 * before, loss
+            assert 0.7 * min(before) < found < 1.3 * max(before), loss
