@@ -439,6 +439,10 @@ def main():
         value = getattr(arguments, name)
         if value < 1:
             parser.error(f"--{name}: at least 1. Received: {value}")
+    if arguments.complete and arguments.complete.is_file():
+        parser.error(
+            f"--complete: a folder. Received the file {arguments.complete}"
+        )
     if os.path.lexists(arguments.output):
         raise SystemExit(
             "OUTPUT must not exist yet. "
