@@ -3,13 +3,13 @@
     python tools/train_preset.py lapgan_cifar10_small --minutes 60
 
 Each level is a run of its own, `runs/NAME/level_K`, the coarsest first, with
-the preset's recipe and as many epochs as `EPOCHS` says. When the minutes are
-over, the level at work is saved; the same command goes on from there, on this
-machine or on another that has the folder. `--levels` trains some of them, so
-that several machines can share the work. Once all are done, the levels are
-joined in `runs/NAME/whole` and, if `CHAINED_EPOCHS` says so, trained on
-together in `runs/NAME/chained`, half of the generated bands drawn on what the
-coarser levels draw. The result is measured and published as `presets/NAME`,
+the preset's recipe and as many epochs as `EPOCHS` or `--epochs` says. When the
+minutes are over, the level at work is saved; the same command goes on from
+there, on this machine or on another that has the folder. `--levels` trains some
+of them, so that several machines can share the work. Once all are done, the
+levels are joined in `runs/NAME/whole` and, if `CHAINED_EPOCHS` says so, trained
+on together in `runs/NAME/chained`, half of the generated bands drawn on what
+the coarser levels draw. The result is measured and published as `presets/NAME`,
 with logs, curves, grid, strip and card; `--finish` does so with what there is.
 A slice that ended in time exits with code 0.
 
@@ -58,7 +58,7 @@ def main():
     name, folder = arguments.name, arguments.runs / arguments.name
     count = len(get_preset(name).sizes)
     levels = [folder / f"level_{k}" for k in range(count)]
-    epochs = EPOCHS.get(name, [USUAL] * count)
+    epochs = arguments.epochs
     # A scheduler's signal is passed on like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     end = time.monotonic() + 60 * arguments.minutes
@@ -92,6 +92,11 @@ def parsed():
         "--minutes", type=float, default=1e6, help="the slice's length"
     )
     parser.add_argument("--levels", help="only these, as in 2,1")
+    parser.add_argument(
+        "--epochs",
+        help="of each level in place of the usual, finest first, as in "
+        "10,12,30; or one number for all",
+    )
     parser.add_argument("--data", help="in place of the preset's own")
     parser.add_argument("--split")
     parser.add_argument("--precision", help="of new levels, as in bfloat16")
@@ -123,6 +128,19 @@ def parsed():
             f"Received: {arguments.levels}"
         )
     arguments.levels = [int(k) for k in chosen]
+    given, count = arguments.epochs, len(known)
+    if given is None:
+        arguments.epochs = EPOCHS.get(arguments.name, [USUAL] * count)
+        return arguments
+    numbers = given.split(",")
+    numbers *= count if len(numbers) == 1 else 1
+    are_numbers = all(number.isdecimal() and int(number) for number in numbers)
+    if len(numbers) != count or not are_numbers:
+        parser.error(
+            f"--epochs: one number, or {count} with commas between them, "
+            f"above 0. Received: {given}"
+        )
+    arguments.epochs = [int(number) for number in numbers]
     return arguments
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from tfds_folder import write_tfds
 
 from keras_lapgan.datasets import DataError
 from keras_lapgan.datasets import ImageBatches
@@ -35,7 +36,7 @@ def prepared(tmp_path_factory):
         "train": [list(examples(12, lambda i: int(i >= 6)))],
         "extra": [list(examples(3, lambda i: -1))],
     }
-    write(folder, splits, ["low", "high"])
+    write_tfds(folder, splits, ["low", "high"])
     return folder
 
 
@@ -61,47 +62,8 @@ def jpegs(tmp_path_factory):
                 splits[split][-1].append(
                     {"image": str(path), "label": label, "note": path.stem}
                 )
-    write(root / "set" / "1.0.0", splits, ["c0", "c1", "c2"])
+    write_tfds(root / "set" / "1.0.0", splits, ["c0", "c1", "c2"])
     return root
-
-
-def write(folder, splits, class_names, file_format="tfrecord"):
-    """Writes a TFDS set: a list of examples for each shard of each split."""
-    folder.mkdir(parents=True)
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=(None, None, 3)),
-            "label": tfds.features.ClassLabel(names=class_names),
-            "note": tfds.features.Text(),
-        }
-    )
-    adapters = tfds.core.file_adapters
-    adapter = adapters.ADAPTER_FOR_FORMAT[adapters.FileFormat(file_format)]
-    template = tfds.core.ShardedFileTemplate(
-        data_dir=folder, dataset_name="dots", filetype_suffix=file_format
-    )
-    infos = []
-    for name, shards in splits.items():
-        info = tfds.core.SplitInfo(
-            name=name,
-            shard_lengths=[len(examples) for examples in shards],
-            num_bytes=0,
-            filename_template=template.replace(split=name),
-        )
-        for path, examples in zip(info.filepaths, shards, strict=True):
-            records = (
-                features.serialize_example(features.encode_example(example))
-                for example in examples
-            )
-            adapter.write_examples(path, enumerate(records))
-        infos.append(info)
-    tfds.folder_dataset.write_metadata(
-        data_dir=str(folder),
-        features=features,
-        split_infos=infos,
-        filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-        check_data=False,
-    )
 
 
 def shard_of(folder, number=0):
@@ -205,7 +167,7 @@ def test_array_records(jpegs, tmp_path):
         ]
     }
     folder = tmp_path / "1.0.0"
-    write(folder, splits, ["a", "b", "c"], "array_record")
+    write_tfds(folder, splits, ["a", "b", "c"], "array_record")
     examples = splits["train"][0] + splits["train"][1]
     for cache_bytes in (0, 2**30):
         source = load_images(folder, "train[3:]", cache_bytes=cache_bytes)

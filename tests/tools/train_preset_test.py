@@ -1,13 +1,18 @@
 import csv
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
+from tfds_folder import write_tfds
 
 from keras_lapgan import LAPGAN
 from keras_lapgan.presets.preset_folder import read_metadata
 
 NAME = "lapgan_cifar10_small"
+#: Of the paper's presets; a data set has one at least.
+BATCH = 128
 
 
 @pytest.fixture
@@ -23,6 +28,8 @@ def pictures(tiny, tmp_path):
         (["--levels", "3"], "Received: 3"),
         (["--levels", "2-1"], "Received: 2-1"),
         (["--minutes", "0"], "Received: 0"),
+        (["--epochs", "10,12"], "or 3 with commas"),
+        (["--epochs", "ten"], "Received: ten"),
     ],
 )
 def test_what_cannot_be_meant(tool, capsys, options, message):
@@ -78,3 +85,57 @@ def train_one_epoch(level, k, pictures):
         cli, list(map(str, ["train", NAME, *options, "--output", level]))
     )
     assert result.exit_code == 0, result.output
+
+
+@pytest.fixture
+def stl10(tiny, tmp_path, monkeypatch):
+    """A batch in the form of TFDS' STL-10; options that name it: none."""
+    pytest.importorskip("tensorflow_datasets")
+
+    def shards(labels, seed):
+        images = tiny.images(len(labels), size=96, seed=seed)
+        pairs = zip(images, labels, strict=True)
+        return [[{"image": image, "label": label} for image, label in pairs]]
+
+    splits = {
+        "train": shards(range(10), 1),
+        "test": shards(range(10), 2),
+        "unlabelled": shards([-1] * BATCH, 3),
+    }
+    names = "airplane bird car cat deer dog horse monkey ship truck".split()
+    folder = tmp_path / "tfds" / "stl10" / "1.0.0"
+    write_tfds(folder, splits, names, name="stl10")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    return []
+
+
+@pytest.fixture
+def towers(tiny, tmp_path):
+    """A batch in the form of LSUN's towers; options that name it."""
+    lmdb = pytest.importorskip("lmdb")
+    path = tmp_path / "tower_train_lmdb"
+    with lmdb.open(str(path), map_size=2**24) as environment:
+        with environment.begin(write=True) as transaction:
+            for i, image in enumerate(tiny.images(BATCH, size=80)):
+                file = io.BytesIO()
+                Image.fromarray(image[:70]).save(file, "webp")
+                transaction.put(b"%040x" % i, file.getvalue())
+    return ["--data", path]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, data, size",
+    [("lapgan_stl10", "stl10", 96), ("lapgan_lsun_tower", "towers", 64)],
+)
+def test_recipes_of_data_that_few_have(
+    tool, tmp_path, monkeypatch, request, name, data, size
+):
+    monkeypatch.setenv("KERAS_LAPGAN_CACHE", str(tmp_path / "cache"))
+    folders = ["--runs", tmp_path / "runs", "--presets", tmp_path / "presets"]
+    data = request.getfixturevalue(data)
+    tool("train_preset", name, "--epochs", 1, *folders, *data)
+    published = tmp_path / "presets" / name
+    assert read_metadata(published)["images"] == BATCH
+    model = LAPGAN.from_preset(published)
+    assert model.generate(2, seed=0).shape == (2, size, size, 3)
