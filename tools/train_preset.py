@@ -39,16 +39,16 @@ EPOCHS = {
     "gan_cifar10": [32],
     "lapgan_cifar10": [50, 100, 400],
     "lapgan_cifar10_class_conditional": [50, 100, 400],
-    "lapgan_cifar10_class_conditional_small": [10, 12, 60],
-    "lapgan_cifar10_small": [10, 12, 30],
+    "lapgan_cifar10_class_conditional_small": [10, 11, 200],
+    "lapgan_cifar10_small": [10, 12, 160],
     "lapgan_scenes_small": [20, 20, 40, 100],
 }
 #: Of the others.
 USUAL = 25
 #: Passes over the data of all levels together, at the end.
 CHAINED_EPOCHS = {
-    "lapgan_cifar10_class_conditional_small": 4,
-    "lapgan_cifar10_small": 4,
+    "lapgan_cifar10_class_conditional_small": 11,
+    "lapgan_cifar10_small": 11,
 }
 TOOLS = Path(__file__).parent
 
