@@ -69,7 +69,7 @@ def assemble_presets(presets, cls):
             f"of 0 to {count - 1} {'are' if missing[1:] else 'is'} in none of "
             f"them. Received: {', '.join(names)}"
         )
-    model = None
+    model, terms = None, {}
     for i in sorted(set(homes.values())):
         mine = [k for k, home in homes.items() if home == i]
         part = load_preset(names[i], cls, levels=mine)
@@ -77,7 +77,6 @@ def assemble_presets(presets, cls):
             model = _whole(configs[0], cls)
             statistics = part.normalization.get_weights()
             model.normalization.set_weights(statistics)
-            model.terms = part.terms
         for a, b in zip(
             statistics, part.normalization.get_weights(), strict=True
         ):
@@ -89,13 +88,23 @@ def assemble_presets(presets, cls):
                     f"on the same pictures. Received: {names[i]!r} and "
                     f"{names[min(homes.values())]!r}"
                 )
-        if part.terms != model.terms:
-            raise PresetError(
-                "The levels' weights have different terms (licence, NOTICE). "
-                f"Received: {names[i]!r} and {names[min(homes.values())]!r}"
-            )
+        # Weights without terms may join others, and come under theirs.
+        if any(part.terms):
+            terms.setdefault(part.terms, names[i])
         for k in mine:
             model.level(k).set_weights(part.level(k).get_weights())
+    if len(terms) > 1:
+        stated = (
+            f"{name!r} ({license or 'a NOTICE'})"
+            for (license, _), name in terms.items()
+        )
+        raise PresetError(
+            "The levels' weights have different terms: the licence that "
+            "metadata.json names, or NOTICE. Join levels of one origin only, "
+            "or train the others anew from a preset's name. "
+            f"Received: {', '.join(stated)}"
+        )
+    model.terms = next(iter(terms), None)
     parts = [
         Part(k, names[homes[k]], abouts[homes[k]].get("epochs"))
         for k in range(count)

@@ -81,6 +81,18 @@ def test_a_level_put_back_into_a_published_preset(images, tmp_path):
     assert model.terms == before.terms
 
 
+def test_terms_go_along_and_must_agree(trained, tmp_path):
+    for k, license in enumerate(("mit", None, "other")):
+        part = LAPGAN.from_preset(trained / str(k))
+        part.terms = (license, f"Under {license}." if license else None)
+        part.save_to_preset(tmp_path / str(k))
+    one, none, other = (tmp_path / str(k) for k in range(3))
+    model = LAPGAN.assemble([none, one, trained / "2"])
+    assert model.terms == ("mit", "Under mit.")
+    with pytest.raises(PresetError, match=r"terms.*\(mit\), '.*2' \(other\)"):
+        LAPGAN.assemble([none, one, other])
+
+
 def test_classes_in_another_order(tmp_path):
     names = ["a", "b", "c"]
     for k, classes in ((0, names), (1, names[::-1])):
