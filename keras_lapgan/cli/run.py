@@ -371,19 +371,38 @@ def _load_checkpoint(keras, output):
 def _new_model(preset, settings):
     from keras_lapgan import LAPGAN
     from keras_lapgan.presets.registry import is_published
+    from keras_lapgan.presets.sources import find_preset
+    from keras_lapgan.presets.weights_layout import present_levels
 
     overrides = {
         name: settings[name]
         for name in ("flip", "crop")
         if settings[name] is not None
     }
-    # A published name is a recipe, trained from the start.
-    return LAPGAN.from_preset(
-        preset,
-        load_weights=not is_published(preset),
-        levels=settings["levels"],
-        **overrides,
-    )
+
+    def build(levels):
+        # A published name is a recipe, trained from the start.
+        return LAPGAN.from_preset(
+            preset,
+            load_weights=not is_published(preset),
+            levels=levels,
+            **overrides,
+        )
+
+    levels, chained = settings["levels"], settings["chained"]
+    model = build(levels)
+    if chained is None:
+        chained = model.get_compile_config().get("chained")
+    if not levels or not chained:
+        return model
+    if is_published(preset):
+        raise options.Mistake(
+            "--chained with --levels draws on coarser levels as they are, and "
+            "a published name starts from fresh ones. Give the folder of a "
+            f"trained preset, or --chained 0. Received: {preset}"
+        )
+    there = present_levels(find_preset(preset).config())
+    return build([k for k in there if k >= levels[0]])
 
 
 def _compile(model, images, settings):
@@ -403,6 +422,7 @@ def _compile(model, images, settings):
     if settings["chained"] is not None:
         config["chained"] = settings["chained"]
     model.compile(**config)
+    model.check_chain()
 
 
 def _scale_rate(optimizer, scale):

@@ -210,6 +210,19 @@ class LAPGAN(AdversarialModel):
         """bool. Whether all levels are there."""
         return len(self.trainable_levels()) == len(self.levels)
 
+    def check_chain(self):
+        """Raises a `PresetError` if levels that `chained` takes are absent."""
+        chained, last = self._training.chained, len(self.levels) - 1
+        present = [level.index for level in self.trainable_levels()]
+        finest = min(level.index for level in self.trained_levels())
+        if chained and not set(range(finest, last + 1)) <= set(present):
+            raise PresetError(
+                "`chained` bands are drawn on what all coarser levels draw; "
+                f"this model has {', '.join(map(str, present))} alone of 0 to "
+                f"{last}. Train its levels with `chained=0` (`--chained 0`), "
+                f"then join them. Received: chained={chained}"
+            )
+
     def check_present(self, wanted=None):
         """Raises a `PresetError` if some levels, or any, are not there."""
         present = [level.index for level in self.trainable_levels()]
@@ -250,18 +263,10 @@ class LAPGAN(AdversarialModel):
 
     def _chained(self, bands, random):
         """`bands`, some to be redrawn on what the coarser levels draw."""
-        if not self.is_complete:
-            present = [level.index for level in self.trainable_levels()]
-            raise PresetError(
-                "`chained` bands are drawn on what all coarser levels draw; "
-                f"this model has {', '.join(map(str, present))} alone of 0 to "
-                f"{len(self.levels) - 1}. Train its levels with `chained=0` "
-                "(`--chained 0`), then join them. Received: chained="
-                f"{self._training.chained}"
-            )
-        coarsest = max(bands)
-        chained, image = {coarsest: bands[coarsest]}, None
-        for k in range(coarsest, 0, -1):
+        self.check_chain()
+        finest, coarsest = self.trained_levels()[0].index, max(bands)
+        chained, image = dict(bands), None
+        for k in range(coarsest, finest, -1):
             level, here = self.levels[k], random.at(f"level_{k}")
             condition = None
             if image is not None:

@@ -456,8 +456,6 @@ def test_bfloat16_and_the_largest_seed(run, preset):
 
 def test_chained(run, fails, trained):
     args = ("train", "a", *SHORT, "--epochs", 1, "--chained", 0.25)
-    error = fails(*args, "--levels", 0, "--output", "b", code=1)
-    assert "has 0 alone of 0 to 1" in error and "--chained 0" in error
     assert run(*args, "--output", "b").exit_code == 0
     assert LAPGAN.from_preset("b").get_compile_config()["chained"] == 0.25
     assert "\n- chained: 0.25\n" in Path("b/README.md").read_text()
@@ -473,6 +471,22 @@ def test_chained(run, fails, trained):
     resumed = ("train", "a", "--output", "b", "--resume", "--epochs", 2)
     error = fails(*resumed, "--chained", 1, code=2)
     assert "--chained stays as the run was begun, with 0.25" in error
+
+
+def test_a_level_chained_to_coarser_ones_as_they_are(run, fails, trained, tiny):
+    args = ("--levels", 0, "--epochs", 1, "--chained", 0.5, "--output", "b")
+    error = fails("train", "lapgan_cifar10_small", *args, code=2)
+    assert "--chained 0" in error
+    assert run("train", "a", *SHORT, *args).exit_code == 0
+    before, after = LAPGAN.from_preset("a"), LAPGAN.from_preset("b")
+    for k in range(2):
+        pairs = (model.level(k).get_weights() for model in (before, after))
+        assert tiny.same(*pairs) == (k == 1)
+    # The coarser ones must be there to be drawn on.
+    alone = ("--levels", 0, "--epochs", 1, "--output", "c")
+    assert run("train", "a", *SHORT, *alone).exit_code == 0
+    error = fails("train", "c", *SHORT, *args, "--overwrite", code=1)
+    assert "has 0 alone of 0 to 1" in error
 
 
 # === What watches the run ===
