@@ -9,9 +9,12 @@ there, on this machine or on another that has the folder. `--levels` trains some
 of them, so that several machines can share the work. Once all are done, the
 levels are joined in `runs/NAME/whole` and, if `CHAINED_EPOCHS` says so, trained
 on together in `runs/NAME/chained`, half of the generated bands drawn on what
-the coarser levels draw. The result is measured and published as `presets/NAME`,
-with logs, curves, grid, strip and card; `--finish` does so with what there is.
-A slice that ended in time exits with code 0.
+the coarser levels draw. A preset of `NARROWER` begins as another, widened, in
+`runs/NAME/start`: its levels are trained from there, each on what the coarser
+ones there draw, and those of no epochs come as they are. The result is measured
+and published as `presets/NAME`, with logs, curves, grid, strip and card;
+`--finish` does so with what there is. A slice that ended in time exits with
+code 0.
 
 Half of the pictures are mirrored, which the paper does not. `--data` takes
 whatever `keras-lapgan train` does: without TensorFlow Datasets, a folder or an
@@ -37,19 +40,26 @@ from keras_lapgan.utils.image_grid import save_png
 #: Passes over the data of each level, finest first.
 EPOCHS = {
     "gan_cifar10": [32],
-    "lapgan_cifar10": [50, 100, 400],
-    "lapgan_cifar10_class_conditional": [50, 100, 400],
+    "lapgan_cifar10": [10, 20, 0],
+    "lapgan_cifar10_class_conditional": [10, 20, 0],
     "lapgan_cifar10_class_conditional_small": [10, 11, 200],
     "lapgan_cifar10_small": [10, 12, 160],
     "lapgan_scenes_small": [20, 20, 40, 100],
 }
 #: Of the others.
 USUAL = 25
+#: What a wide preset begins as, so that it costs less on a small machine.
+NARROWER = {
+    name: f"{name}_small"
+    for name in ("lapgan_cifar10", "lapgan_cifar10_class_conditional")
+}
 #: Passes over the data of all levels together, at the end.
 CHAINED_EPOCHS = {
     "lapgan_cifar10_class_conditional_small": 11,
     "lapgan_cifar10_small": 11,
 }
+#: To train on what the coarser levels draw too.
+CHAINED = ["--chained", 0.5]
 TOOLS = Path(__file__).parent
 
 
@@ -57,32 +67,43 @@ def main():
     arguments = parsed()
     name, folder = arguments.name, arguments.runs / arguments.name
     count = len(get_preset(name).sizes)
-    levels = [folder / f"level_{k}" for k in range(count)]
     epochs = arguments.epochs
     # A scheduler's signal is passed on like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     end = time.monotonic() + 60 * arguments.minutes
+    home, own = name, []
+    if name in NARROWER:
+        home, own = folder / "start", CHAINED
+        if not home.exists():
+            widen = TOOLS / "widen_preset.py"
+            run([sys.executable, widen, NARROWER[name], name, home])
+    levels = [
+        folder / f"level_{k}" if epochs[k] else home for k in range(count)
+    ]
     for k in [] if arguments.finish else arguments.levels:
-        options = ["--levels", k]
-        if not train(arguments, name, levels[k], epochs[k], options, end):
+        options = ["--levels", k, *own]
+        if levels[k] != home and not train(
+            arguments, home, levels[k], epochs[k], options, end
+        ):
             return
     done = [epochs_of(level) for level in levels]
     left = [k for k in range(count) if done[k] < epochs[k]]
-    if arguments.finish and 0 in done:
-        raise SystemExit(f"--finish: not trained yet: {levels[done.index(0)]}")
+    for k in left if arguments.finish else []:
+        if not done[k]:
+            raise SystemExit(f"--finish: not trained yet: {levels[k]}")
     if left and not arguments.finish:
         print(f"still to train: level {', '.join(map(str, left))}")
         return
     whole, chained = folder / "whole", folder / "chained"
     if not epochs_of(chained):
-        run(command("assemble", *levels, "--output", whole, "--overwrite"))
+        # What has all levels first: of two that have one, the last counts.
+        parts = dict.fromkeys(reversed(levels))
+        run(command("assemble", *parts, "--output", whole, "--overwrite"))
     more = CHAINED_EPOCHS.get(name, 0)
     if more and not arguments.finish:
-        options = ["--chained", 0.5]
-        if not train(arguments, whole, chained, more, options, end):
+        if not train(arguments, whole, chained, more, CHAINED, end):
             return
-    runs = levels + [chained] * bool(epochs_of(chained))
-    publish(arguments, runs)
+    publish(arguments, levels, [chained] * bool(epochs_of(chained)))
 
 
 def parsed():
@@ -134,11 +155,13 @@ def parsed():
         return arguments
     numbers = given.split(",")
     numbers *= count if len(numbers) == 1 else 1
-    are_numbers = all(number.isdecimal() and int(number) for number in numbers)
+    # None of a level that is there already.
+    least = 0 if arguments.name in NARROWER else 1
+    are_numbers = all(x.isdecimal() and int(x) >= least for x in numbers)
     if len(numbers) != count or not are_numbers:
         parser.error(
             f"--epochs: one number, or {count} with commas between them, "
-            f"above 0. Received: {given}"
+            f"{least} or more. Received: {given}"
         )
     arguments.epochs = [int(number) for number in numbers]
     return arguments
@@ -211,36 +234,45 @@ def train(arguments, start, output, epochs, new, end):
     return not stopped
 
 
-def publish(arguments, runs):
+def publish(arguments, levels, after):
     """Measures the last of the runs and makes the preset's folder of it.
 
     Args:
         arguments: of the command line.
-        runs: list of path. Of each level, finest first, and of all together if
-            there is one.
+        levels: list of path. Of each level, finest first: its run, or where
+            it came from.
+        after: list of path. Of all together, if there is one.
     """
-    folder = arguments.runs / arguments.name
-    count = len(get_preset(arguments.name).sizes)
+    name, folder = arguments.name, arguments.runs / arguments.name
+    trained = [k for k, level in enumerate(levels) if epochs_of(level)]
     apart = "; ".join(
-        f"level {k} {epochs_of(runs[k])} epochs" for k in range(count)
+        f"level {k} {epochs_of(levels[k])} epochs" for k in trained
     )
-    note = f"{epochs_of(runs[0])} epochs."
-    if count > 1:
+    note = f"{epochs_of(levels[0])} epochs."
+    if name in NARROWER:
+        note = (
+            f"Begun as {NARROWER[name]}, widened. The levels were trained "
+            "apart, half of the generated bands drawn on what the coarser "
+            f"ones drew then: {apart}."
+        )
+        if left := [str(k) for k in range(len(levels)) if k not in trained]:
+            note += f" Level {', '.join(left)} as it was."
+    elif len(levels) > 1:
         note = f"The levels were trained apart: {apart}."
     last = folder / "whole"
-    if len(runs) > count:
-        last = runs[-1]
+    if after:
+        last = after[-1]
         note += (
             f" Then all together, {epochs_of(last)} epochs, half of the "
             "generated bands drawn on what the coarser levels draw."
         )
-    note += f" With `python tools/train_preset.py {arguments.name}`."
+    note += f" With `python tools/train_preset.py {name}`."
     if arguments.note:
         note += f" {arguments.note}"
     options = given(arguments, "data", "split")
 
-    def report(name, evaluated, *more):
-        path = folder / f"{name}.json"
+    def report(file, evaluated, *more):
+        path = folder / f"{file}.json"
         more = [*more, *options, "--output", path, "--overwrite"]
         run(command("evaluate", evaluated, *more))
         return path
@@ -250,14 +282,14 @@ def publish(arguments, runs):
         # As they saved them.
         options += ["--stretch"]
         reports.append(report("stretched", last, "--no-diagnose"))
-        home = get_preset(arguments.name).data
+        home = get_preset(name).data
         data = [] if arguments.data else ["--data", home]
         authors = ["--authors", report("authors", arguments.authors, *data)]
     script = [sys.executable, TOOLS / "publish_run.py"]
-    target = arguments.presets / arguments.name
+    target = arguments.presets / name
     told = ["--note", note, "--evaluation", *reports, *authors]
     run([*script, last, target, *told])
-    join_logs(runs[:count], runs[count:], target)
+    join_logs({k: levels[k] for k in trained}, after, target)
 
 
 def run(parts):
@@ -270,12 +302,13 @@ def join_logs(levels, after, target):
     """Writes the runs' logs as one, epoch by epoch, and draws it.
 
     Args:
-        levels: list of path. Runs of a level each, which began together.
+        levels: dict of int to path. Runs of a level each, which began
+            together.
         after: list of path. Runs of all levels that followed.
         target: path. The folder to write to.
     """
     rows = {}
-    for k, level in enumerate(levels):
+    for k, level in levels.items():
         for row in read_log(level):
             own = {x: row[x] for x in row if x.endswith(f"_{k}")}
             rows.setdefault(int(row["epoch"]), {}).update(own)

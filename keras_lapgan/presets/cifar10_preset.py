@@ -92,13 +92,15 @@ collected from the web and belong to their makers."""
 PRESETS = (
     CIFAR10Preset(
         "lapgan_cifar10",
-        "The paper's LAPGAN of CIFAR-10, 128 planes.",
+        "The paper's LAPGAN of CIFAR-10, 128 planes, by the quick recipe.",
         parameters=4_798_385,
+        quick=True,
     ),
     CIFAR10Preset(
         "lapgan_cifar10_class_conditional",
-        "The paper's CC-LAPGAN of CIFAR-10, 128 planes.",
+        "The paper's CC-LAPGAN of CIFAR-10, 128 planes, by the quick recipe.",
         parameters=4_856_889,
+        quick=True,
         class_conditional=True,
     ),
     CIFAR10Preset(
@@ -114,6 +116,17 @@ PRESETS = (
         parameters=2_491_737,
         filters=32,
         quick=True,
+        class_conditional=True,
+    ),
+    CIFAR10Preset(
+        "lapgan_cifar10_paper",
+        "The paper's LAPGAN of CIFAR-10, with its dropout and its recipe.",
+        parameters=4_798_385,
+    ),
+    CIFAR10Preset(
+        "lapgan_cifar10_class_conditional_paper",
+        "The paper's CC-LAPGAN of CIFAR-10, with its dropout and its recipe.",
+        parameters=4_856_889,
         class_conditional=True,
     ),
     CIFAR10Preset(

@@ -17,6 +17,8 @@ QUICK = (
     "lapgan_cifar10_class_conditional",
     "lapgan_cifar10_small",
     "lapgan_cifar10_class_conditional_small",
+    "lapgan_cifar10_paper",
+    "lapgan_cifar10_class_conditional_paper",
     "gan_cifar10",
     "lapgan_scenes_small",
 )

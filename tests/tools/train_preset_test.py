@@ -8,6 +8,7 @@ from PIL import Image
 from tfds_folder import write_tfds
 
 from keras_lapgan import LAPGAN
+from keras_lapgan.presets import published_folder
 from keras_lapgan.presets.preset_folder import read_metadata
 
 NAME = "lapgan_cifar10_small"
@@ -30,6 +31,7 @@ def pictures(tiny, tmp_path):
         (["--minutes", "0"], "Received: 0"),
         (["--epochs", "10,12"], "or 3 with commas"),
         (["--epochs", "ten"], "Received: ten"),
+        (["--epochs", "10,12,0"], "1 or more. Received: 10,12,0"),
     ],
 )
 def test_what_cannot_be_meant(tool, capsys, options, message):
@@ -73,6 +75,29 @@ def test_a_preset_from_start_to_end(
     assert "swd" in json.dumps(read_metadata(published)["metrics"])
     model = LAPGAN.from_preset(published)
     assert model.generate(2, seed=0).shape == (2, 28, 28, 3)
+
+
+@pytest.mark.slow
+def test_a_wide_preset_begins_as_a_narrow_one(
+    tool, pictures, tmp_path, monkeypatch
+):
+    if published_folder(NAME) is None:
+        pytest.skip(f"{NAME} has no published weights here")
+    monkeypatch.setenv("KERAS_LAPGAN_CACHE", str(tmp_path / "cache"))
+    wide = NAME.removesuffix("_small")
+    runs, presets = tmp_path / "runs", tmp_path / "presets"
+    folders = ["--runs", runs, "--presets", presets, "--data", pictures]
+    tool("train_preset", wide, "--epochs", "0,1,0", *folders)
+    about = read_metadata(presets / wide)
+    assert f"Begun as {NAME}, widened" in about["note"]
+    assert "level 1 1 epochs. Level 0, 2 as it was." in about["note"]
+    with open(presets / wide / "log.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["d_loss_1"]) > 0 and "d_loss_0" not in row
+    models = [LAPGAN.from_preset(x) for x in (NAME, presets / wide)]
+    small, large = (x.generate(2, seed=0, return_pyramid=True) for x in models)
+    np.testing.assert_array_equal(small[2], large[2])
+    assert np.any(small[1] != large[1])
 
 
 def train_one_epoch(level, k, pictures):

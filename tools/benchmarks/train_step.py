@@ -1,7 +1,7 @@
 """One training step against the same networks written by hand in PyTorch.
 
     python tools/benchmarks/train_step.py --preset lapgan_cifar10_small
-    python tools/benchmarks/train_step.py --preset lapgan_cifar10 \\
+    python tools/benchmarks/train_step.py --preset lapgan_cifar10_paper \\
         --modes compiled eager xla --precisions float32 bfloat16
     python tools/benchmarks/train_step.py --preset lapgan_lsun_tower \\
         --batch-size 1 --rounds 1 --skip floor shares
@@ -87,10 +87,10 @@ def hand_written(model, batch_size, compiled=False):
                 nn.Flatten(),
                 nn.Linear(ours.size**2 * 3, a),
                 nn.ReLU(),
-                nn.Dropout(),
+                nn.Dropout(ours.dropout),
                 nn.Linear(a, b),
                 nn.ReLU(),
-                nn.Dropout(),
+                nn.Dropout(ours.dropout),
                 nn.Linear(b, 1),
             )
 
@@ -117,7 +117,7 @@ def hand_written(model, batch_size, compiled=False):
                 nn.Conv2d(filters, filters, 5, stride=2),
                 nn.ReLU(),
                 nn.Flatten(),
-                nn.Dropout(),
+                nn.Dropout(ours.dropout),
                 nn.Linear(side * side * filters, 1),
             )
 
