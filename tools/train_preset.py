@@ -96,8 +96,8 @@ def main():
         return
     whole, chained = folder / "whole", folder / "chained"
     if not epochs_of(chained):
-        # What has all levels first: of two that have one, the last counts.
-        parts = dict.fromkeys(reversed(levels))
+        # Of a level that several have, the last that trained it counts.
+        parts = [home] * (home in levels) + [x for x in levels if x != home]
         run(command("assemble", *parts, "--output", whole, "--overwrite"))
     more = CHAINED_EPOCHS.get(name, 0)
     if more and not arguments.finish:

@@ -20,7 +20,7 @@ def command(presets, output, overwrite):
     """Join levels that were trained apart into one model.
 
     RUN... are the folders that `train --levels` left, or presets. Of a level
-    that several have, the last counts.
+    that several have, the last that trained it counts.
     """
     options.check_output(output, overwrite, _is_assembled)
     from keras_lapgan.cli.backend import import_keras

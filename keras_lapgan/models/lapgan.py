@@ -857,7 +857,7 @@ class LAPGAN(AdversarialModel):
 
         Args:
             presets: list of str or path, each as `from_preset` takes it. Of a
-                level that several have, the last counts.
+                level that several have, the last that trained it counts.
 
         Returns:
             A `LAPGAN` of all levels, compiled with the first one's recipe.

@@ -32,7 +32,7 @@ def assemble_presets(presets, cls):
 
     Args:
         presets: list of str or path. Of a level that several have, the last
-            counts.
+            that trained it counts, or if none did, the last.
         cls: the class that the model is of.
 
     Returns:
@@ -61,6 +61,12 @@ def assemble_presets(presets, cls):
         a, b = ({x: c[x] for x in c if x in a and x in b} for c in (a, b))
         _compare(names[0], name, a, b)
         homes |= dict.fromkeys(present_levels(configs[i]), i)
+    # A run on what coarser levels draw has these too, not trained.
+    for i, config in enumerate(configs):
+        trained = (config.get("compile_config") or {}).get("levels")
+        there = present_levels(config)
+        there = [k for k in there if trained is None or k in trained]
+        homes |= dict.fromkeys(there, i)
     count = len(first["levels"])
     missing = [k for k in range(count) if k not in homes]
     if missing:

@@ -61,6 +61,24 @@ def test_the_last_of_several_counts(trained, tmp_path):
     assert about == {"preset": SMALL, "data": "sample", "images": 16}
 
 
+def test_what_a_run_only_drew_on_does_not_count(trained, tmp_path):
+    whole = LAPGAN.from_preset(trained / "all")
+    for k in (0, 1):
+        part = LAPGAN.from_preset(trained / "all")
+        part.compile(levels=[k])
+        for level in part.levels:
+            level.set_weights([w + k + 1 for w in level.get_weights()])
+        part.save_to_preset(tmp_path / str(k))
+    model = LAPGAN.assemble([trained / "all", tmp_path / "1", tmp_path / "0"])
+    for k, more in ((0, 1), (1, 2), (2, 0)):
+        found, before = (x.level(k).get_weights()[0] for x in (model, whole))
+        np.testing.assert_array_equal(found, before + more)
+    # Nobody trained level 2 here.
+    model = LAPGAN.assemble([tmp_path / "1", tmp_path / "0"])
+    found, before = (x.level(2).get_weights()[0] for x in (model, whole))
+    np.testing.assert_array_equal(found, before + 1)
+
+
 def test_a_level_put_back_into_a_published_preset(images, tmp_path):
     if published_folder(SMALL) is None:
         pytest.skip(f"{SMALL} has no published weights here")
