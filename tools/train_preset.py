@@ -40,8 +40,8 @@ from keras_lapgan.utils.image_grid import save_png
 #: Passes over the data of each level, finest first.
 EPOCHS = {
     "gan_cifar10": [32],
-    "lapgan_cifar10": [10, 20, 0],
-    "lapgan_cifar10_class_conditional": [10, 20, 0],
+    "lapgan_cifar10": [2, 5, 0],
+    "lapgan_cifar10_class_conditional": [2, 5, 0],
     "lapgan_cifar10_class_conditional_small": [10, 11, 200],
     "lapgan_cifar10_small": [10, 12, 160],
     "lapgan_scenes_small": [20, 20, 40, 100],
@@ -55,6 +55,8 @@ NARROWER = {
 }
 #: Passes over the data of all levels together, at the end.
 CHAINED_EPOCHS = {
+    "lapgan_cifar10": 3,
+    "lapgan_cifar10_class_conditional": 3,
     "lapgan_cifar10_class_conditional_small": 11,
     "lapgan_cifar10_small": 11,
 }
@@ -76,7 +78,8 @@ def main():
         home, own = folder / "start", CHAINED
         if not home.exists():
             widen = TOOLS / "widen_preset.py"
-            run([sys.executable, widen, NARROWER[name], name, home])
+            seed = given(arguments, "seed")
+            run([sys.executable, widen, NARROWER[name], name, home, *seed])
     levels = [
         folder / f"level_{k}" if epochs[k] else home for k in range(count)
     ]
