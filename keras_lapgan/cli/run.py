@@ -380,28 +380,27 @@ def _new_model(preset, settings):
         if settings[name] is not None
     }
 
+    # A published name is a recipe, trained from the start.
+    trained = not is_published(preset)
+
     def build(levels):
-        # A published name is a recipe, trained from the start.
         return LAPGAN.from_preset(
-            preset,
-            load_weights=not is_published(preset),
-            levels=levels,
-            **overrides,
+            preset, load_weights=trained, levels=levels, **overrides
         )
 
     levels, chained = settings["levels"], settings["chained"]
-    model = build(levels)
+    config = find_preset(preset, with_weights=trained).config(trained)
     if chained is None:
-        chained = model.get_compile_config().get("chained")
+        chained = (config.get("compile_config") or {}).get("chained")
     if not levels or not chained:
-        return model
-    if is_published(preset):
+        return build(levels)
+    if not trained:
         raise options.Mistake(
             "--chained with --levels draws on coarser levels as they are, and "
             "a published name starts from fresh ones. Give the folder of a "
             f"trained preset, or --chained 0. Received: {preset}"
         )
-    there = present_levels(find_preset(preset).config())
+    there = present_levels(config)
     return build([k for k in there if k >= levels[0]])
 
 

@@ -816,15 +816,16 @@ class LAPGAN(AdversarialModel):
                 policy in use, however the weights are stored.
             levels: list of int, or None. Build only these, 0 the finest, to
                 train them on their own machine; `assemble` joins them.
-                Defaults to None, all that the preset has.
+                Without all the coarser ones they are compiled with
+                `chained=0`. Defaults to None, all that the preset has.
             **overrides: arguments of the model to change: `class_names`,
                 `crop`, `flip`, `name`, `source_size`; with
                 `load_weights=False` also `down`, `up`, `normalization` and
                 `num_classes`, for which trained weights mean nothing.
 
         Returns:
-            A `LAPGAN`, compiled with the preset's recipe; with the optimizers'
-            state if it was saved with it.
+            A `LAPGAN`, compiled with the recipe that its weights were trained
+            with; with the optimizers' state if it was saved with it.
 
         Raises:
             PresetError: (a ValueError) an unknown name, a name without trained

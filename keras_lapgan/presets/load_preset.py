@@ -62,7 +62,7 @@ def load_preset(
     with source.settled():
         # First, as it says what version the others are of.
         metadata = source.metadata()
-        config = source.config()
+        config = source.config(with_weights=load_weights)
         config = _changed(source, config, load_weights, dtype, overrides)
         there = present_levels(config)
         if levels is not None:
@@ -122,7 +122,9 @@ def _changed(source, config, load_weights, dtype, overrides):
     config = json.loads(json.dumps(config))
     model = config["config"]
     num_classes = overrides.pop("num_classes", None)
+    model.pop("dtype", None)
     for level in model["levels"]:
+        level["config"].pop("dtype", None)
         for role in ("generator", "discriminator"):
             network = level["config"][role]["config"]
             network.pop("dtype", None)
@@ -156,7 +158,12 @@ def _choose(config, levels):
     recipe = config.get("compile_config") or {}
     trained = recipe.get("levels")
     if trained is not None:
-        recipe["levels"] = [k for k in trained if k in levels] or None
+        trained = [k for k in trained if k in levels]
+        recipe["levels"] = trained or None
+    # Without what they drew on they are trained given real pictures.
+    count = len(config["config"]["levels"])
+    if not set(range(min(trained or levels), count)) <= set(levels):
+        recipe["chained"] = 0.0
 
 
 def _build(source, config, cls, has_optimizer=False):

@@ -67,9 +67,16 @@ class Source:
         """The arrays of the weights file, checked."""
         return read_checked_weights(self.folder, config, metadata, self.preset)
 
-    def config(self):
-        """The model's config, checked."""
-        if self.published is not None:
+    def config(self, with_weights=True):
+        """The model's config, checked.
+
+        Args:
+            with_weights: bool. Of a published preset: whether the one that its
+                weights were trained with is meant, if it has some, or the
+                recipe. Defaults to True.
+        """
+        trained = with_weights and self.has_weights
+        if self.published is not None and not trained:
             return self.published.config()
         return read_config(self.folder, self.preset)
 

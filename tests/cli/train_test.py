@@ -457,7 +457,9 @@ def test_bfloat16_and_the_largest_seed(run, preset):
 def test_chained(run, fails, trained):
     args = ("train", "a", *SHORT, "--epochs", 1, "--chained", 0.25)
     assert run(*args, "--output", "b").exit_code == 0
-    assert LAPGAN.from_preset("b").get_compile_config()["chained"] == 0.25
+    for levels, share in ((None, 0.25), ([0], 0.0), ([1], 0.25)):
+        config = LAPGAN.from_preset("b", levels=levels).get_compile_config()
+        assert config["chained"] == share
     assert "\n- chained: 0.25\n" in Path("b/README.md").read_text()
     assert "25% of the generated bands" in run("info", "b").output
     again = ("train", "b", *SHORT, "--epochs", 1)
@@ -468,6 +470,10 @@ def test_chained(run, fails, trained):
         )
         config = LAPGAN.from_preset("c").get_compile_config()
         assert config["chained"] == share
+    # Of one level too, with the coarser ones that it takes.
+    assert run(*again, "--levels", 0, "--output", "d").exit_code == 0
+    model = LAPGAN.from_preset("d")
+    assert model.is_complete and model.get_compile_config()["chained"] == 0.25
     resumed = ("train", "a", "--output", "b", "--resume", "--epochs", 2)
     error = fails(*resumed, "--chained", 1, code=2)
     assert "--chained stays as the run was begun, with 0.25" in error

@@ -213,6 +213,18 @@ def test_keras_objects_still_differ_by_policy(saved):
     assert model.level(0).generator.dtype_policy.name == "mixed_bfloat16"
 
 
+def test_the_policy_of_its_training_does_not_stay(tiny, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = tiny.model()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.save_to_preset(tmp_path / "half")
+    again = LAPGAN.from_preset(tmp_path / "half")
+    for part in (again, *again.levels, again.level(0).generator):
+        assert part.dtype_policy.name == "float32", part.name
+
+
 def test_optimizers_are_the_same_on_every_backend(saved):
     _, folder = saved
     path = folder / "config.json"

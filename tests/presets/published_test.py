@@ -22,6 +22,19 @@ def test_there_are_some():
         assert published_folder(name).samefile(FOLDER / name)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_its_folder(name):
+    """Recipe and treatment of the pictures are those of the weights."""
+    model, same = LAPGAN.from_preset(name), LAPGAN.from_preset(FOLDER / name)
+    assert model.get_config() == same.get_config()
+    assert model.get_compile_config() == same.get_compile_config()
+    fresh = LAPGAN.from_preset(name, load_weights=False)
+    shapes = [[x.shape for x in y.weights] for y in (model, fresh)]
+    assert shapes[0] == shapes[1]
+    # Half of the pictures were mirrored, which the paper does not.
+    assert model.flip and not fresh.flip
+
+
 def last_epochs(name, column, count=5):
     """What the log has of a loss at the end of training."""
     with open(FOLDER / name / "log.csv", newline="") as file:
@@ -49,5 +62,4 @@ def test_fit_goes_on_without_a_jump(name):
         for loss in (f"d_loss_{k}", f"g_loss_{k}"):
             (found,) = history[loss]
             before = last_epochs(name, loss)
-            # In the chain, which `fit` leaves out, G's losses are higher.
             assert 0.7 * min(before) < found < 1.3 * max(before), loss
