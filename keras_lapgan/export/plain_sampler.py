@@ -387,6 +387,51 @@ def _pairwise_l2(layer):
     return twin, {"op": "pairwise_l2", "epsilon": EPSILON}, {}
 
 
+def _leaky_relu(layer):
+    node = {"op": "leaky_relu", "slope": float(layer.negative_slope)}
+    return _copy(layer), node, {}
+
+
+def _add(layer):
+    node = {"op": "add"}
+    if len(layer.input) != 2:
+        node = {"op": None, "layer": "Add of more than two"}
+    return _copy(layer), node, {}
+
+
+def _halved(layer):
+    """Means of 2x2 pixels."""
+    height, width = layer.input.shape[1:3]
+    if (*layer.pool_size, *layer.strides, layer.data_format) != (
+        *(2, 2, 2, 2),
+        "channels_last",
+    ) or (height % 2 or width % 2):
+        return _copy(layer), {"op": None, "layer": "AveragePooling2D"}, {}
+    return _resampled(layer, "area", height // 2, width // 2)
+
+
+def _doubled(layer):
+    """Each pixel repeated, 2x2."""
+    height, width = layer.input.shape[1:3]
+    if (*layer.size, layer.interpolation, layer.data_format) != (
+        *(2, 2),
+        "nearest",
+        "channels_last",
+    ):
+        return _copy(layer), {"op": None, "layer": "UpSampling2D"}, {}
+    return _resampled(layer, "replicate", 2 * height, 2 * width)
+
+
+def _resampled(layer, method, *size):
+    arrays = {
+        name: resampling_matrix(source, target, method)
+        for name, source, target in zip(
+            ("rows", "columns"), layer.input.shape[1:3], size, strict=True
+        )
+    }
+    return _copy(layer), {"op": "resample"}, arrays
+
+
 def _concat(layer):
     node = {"op": "concat"}
     if layer.axis not in (-1, len(layer.output.shape) - 1):
@@ -421,6 +466,10 @@ _PLAIN = {
     layers.Dropout: _identity,
     layers.Dense: _dense,
     layers.Conv2D: _convolution,
+    layers.LeakyReLU: _leaky_relu,
+    layers.Add: _add,
+    layers.AveragePooling2D: _halved,
+    layers.UpSampling2D: _doubled,
     layers.BatchNormalization: _batch_norm,
     layers.Concatenate: _concat,
     layers.Reshape: _reshape,

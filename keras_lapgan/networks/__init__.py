@@ -8,6 +8,8 @@ from keras_lapgan.networks.dense_discriminator import DenseDiscriminator
 from keras_lapgan.networks.dense_generator import DenseGenerator
 from keras_lapgan.networks.lsun_discriminator import LSUNDiscriminator
 from keras_lapgan.networks.lsun_generator import LSUNGenerator
+from keras_lapgan.networks.residual_discriminator import ResidualDiscriminator
+from keras_lapgan.networks.residual_generator import ResidualGenerator
 
 __all__ = [
     "ConvolutionalDiscriminator",
@@ -16,4 +18,6 @@ __all__ = [
     "DenseGenerator",
     "LSUNDiscriminator",
     "LSUNGenerator",
+    "ResidualDiscriminator",
+    "ResidualGenerator",
 ]

@@ -375,6 +375,7 @@ _network = {
 _dropout = _number(0, 1)
 _kernel = _integer(1, 64)
 _units = _list(_width, low=1)
+_count = _integer(1, 64)
 
 GENERATORS = {
     "DenseGenerator": {
@@ -387,6 +388,11 @@ GENERATORS = {
         "kernel_sizes": _list(_kernel, low=3, high=3),
     },
     "LSUNGenerator": {"dropout": _dropout},
+    "ResidualGenerator": {
+        "filters": _units,
+        "blocks": _count,
+        "noise_dim": _width,
+    },
 }
 DISCRIMINATORS = {
     "DenseDiscriminator": {
@@ -400,6 +406,11 @@ DISCRIMINATORS = {
         "dropout": _dropout,
     },
     "LSUNDiscriminator": {},
+    "ResidualDiscriminator": {
+        "filters": _units,
+        "blocks": _count,
+        "units": _width,
+    },
 }
 
 

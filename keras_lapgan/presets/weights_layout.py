@@ -262,6 +262,64 @@ def _lsun_discriminator(size, channels, num_classes, **_):
     ]
 
 
+def _blocks(filters, count):
+    return 2 * count * [_convolution(3, filters, filters)]
+
+
+def _widened(before, filters):
+    return [_convolution(1, before, filters)] if before != filters else []
+
+
+def _coarsest(size, filters):
+    """Numbers of a residual network's maps of the coarsest resolution."""
+    times = 2 ** (len(filters) - 1)
+    if any(n % times for n in size):
+        raise PresetError(
+            f"A residual network of {len(filters)} resolutions needs sides "
+            f"that are multiples of {times}. Received: size={list(size)}"
+        )
+    return math.prod(n // times for n in size) * filters[-1]
+
+
+def _residual_generator(
+    size,
+    channels,
+    num_classes,
+    conditional,
+    filters=(64, 128),
+    blocks=2,
+    noise_dim=100,
+    **_,
+):
+    coarsest = _coarsest(size, filters)
+    down = itertools.pairwise(filters)
+    up = itertools.pairwise(filters[::-1])
+    if conditional:
+        maps = 1 + _maps(num_classes, channels, conditional)
+        first = [
+            *_class_plane(num_classes, size),
+            _convolution(3, maps, filters[0]),
+        ]
+        for before, after in down:
+            first += _blocks(before, 1) + _widened(before, after)
+    else:
+        first = _dense(noise_dim + num_classes, coarsest)
+    layers = first + _blocks(filters[-1], blocks)
+    for before, after in up:
+        layers += _widened(before, after) + _blocks(after, blocks)
+    return [*layers, _convolution(3, filters[0], channels)]
+
+
+def _residual_discriminator(
+    size, channels, num_classes, filters=(64, 128), blocks=1, units=256, **_
+):
+    layers = [_convolution(3, channels, filters[0])]
+    layers += _blocks(filters[0], blocks)
+    for before, after in itertools.pairwise(filters):
+        layers += _widened(before, after) + _blocks(after, blocks)
+    return layers + _dense(_coarsest(size, filters), units, num_classes or 1)
+
+
 _LAYERS = {
     "DenseGenerator": _dense_generator,
     "DenseDiscriminator": _dense_discriminator,
@@ -269,4 +327,6 @@ _LAYERS = {
     "ConvolutionalDiscriminator": _convolutional_discriminator,
     "LSUNGenerator": _lsun_generator,
     "LSUNDiscriminator": _lsun_discriminator,
+    "ResidualGenerator": _residual_generator,
+    "ResidualDiscriminator": _residual_discriminator,
 }

@@ -55,6 +55,12 @@ class Models:
         kwargs = {"filters": 4, **kwargs}
         return networks.ConvolutionalGenerator(size, **kwargs)
 
+    def residual(self, size, **kwargs):
+        from keras_lapgan import networks
+
+        kwargs = {"filters": (4, 6), "blocks": 1, "noise_dim": 5, **kwargs}
+        return networks.ResidualGenerator(size, **kwargs)
+
     def own(self, body, size=8, noise_shape=(6,), num_classes=0):
         """A functional model as a user writes it, for the coarsest level."""
         inputs = {"noise": keras.Input(noise_shape, name="noise")}

@@ -202,6 +202,19 @@ def test_lsun_s_layers_and_own_statistics(models, tmp_path, format):
         np.testing.assert_allclose(drawn[name], stage, atol=1e-2)
 
 
+@pytest.mark.parametrize("format", ALL)
+def test_residual_networks(models, tmp_path, format):
+    model = models.lapgan(
+        models.residual(8, num_classes=2),
+        models.residual(4, num_classes=2, conditional=False),
+    )
+    batch = 3 if FORMATS[format].fixed_batch else "dynamic"
+    model.export(tmp_path / "out", format, batch=batch)
+    drawn = sampler(tmp_path / "out")(3, seed=SEED)["images_0"]
+    assert drawn.std() > 10
+    assert apart(drawn, model.generate(3, seed=SEED, dtype="float32")) < 1e-2
+
+
 @pytest.mark.parametrize(
     "format",
     [needs(name) for name in ("tf_saved_model", "onnx", "litert")],

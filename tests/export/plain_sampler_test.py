@@ -82,6 +82,13 @@ MODELS = {
     ),
     "LSUN": lsun,
     "LSUN, of classes": lambda m: lsun(m, num_classes=2),
+    "residual": lambda m: m.lapgan(
+        m.residual((8, 12)), m.residual((4, 6), conditional=False)
+    ),
+    "residual, of classes": lambda m: m.lapgan(
+        m.residual(8, num_classes=3, filters=(4, 4)),
+        m.residual(4, num_classes=3, conditional=False),
+    ),
     "one level": lambda m: m.lapgan(m.dense(8)),
     "one level of convolutions": lambda m: m.lapgan(
         m.convolutional(8, conditional=False, num_classes=3)

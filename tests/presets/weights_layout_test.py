@@ -20,6 +20,10 @@ OTHERS = {
         {"filters": 2, "kernel_size": 3},
     ),
     "LSUN": ({}, {}),
+    "Residual": (
+        {"filters": (3, 4), "blocks": 1, "noise_dim": 4},
+        {"filters": (3,), "blocks": 2, "units": 5},
+    ),
 }
 
 
@@ -27,7 +31,7 @@ def made(kind, num_classes, channels, normalization):
     """A pyramid of one kind, of pictures that are not square."""
     shared = {"num_classes": num_classes, "channels": channels}
     levels = []
-    for k, size in enumerate([(28, 26), (14, 13)]):
+    for k, size in enumerate([(28, 26), (14, 14)]):
         for_g, for_d = OTHERS[kind] if k else ({}, {})
         generator, discriminator = (
             getattr(networks, f"{kind}{role}")(
@@ -51,6 +55,8 @@ def made(kind, num_classes, channels, normalization):
         ("Convolutional", 3, 3, "per_pixel"),
         ("LSUN", 0, 3, "per_channel"),
         ("LSUN", 3, 1, "unit"),
+        ("Residual", 0, 1, "per_pixel"),
+        ("Residual", 3, 3, "unit"),
     ],
 )
 def test_it_is_what_keras_saves(
@@ -94,3 +100,17 @@ def test_no_place_for_convolutions(kind, least):
     # The class says so too.
     with pytest.raises(ValueError, match="size"):
         getattr(networks, network["class_name"])(least - 1)
+
+
+def test_sides_that_a_residual_network_cannot_halve():
+    config = get_preset("gan_cifar10").config()
+    level = config["config"]["levels"][0]["config"]
+    for role in ("generator", "discriminator"):
+        wrong = copy.deepcopy(level[role])
+        level[role]["class_name"] = f"Residual{role.capitalize()}"
+        level[role]["config"] = {"size": 28, "filters": [2, 3, 4]}
+        assert weights_layout(config)
+        level[role]["config"]["size"] = [28, 30]
+        with pytest.raises(PresetError, match=r"multiples of 4.*\[28, 30\]"):
+            weights_layout(config)
+        level[role] = wrong

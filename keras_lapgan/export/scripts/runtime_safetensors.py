@@ -132,6 +132,9 @@ def _clip(node, weights, x):
 _OPS = {
     "dense": _dense,
     "conv2d": _conv2d,
+    "leaky_relu": lambda node, weights, x: np.where(
+        x < 0, np.float32(node["slope"]) * x, x
+    ),
     "batch_norm": _batch_norm,
     "concat": lambda node, weights, *xs: np.concatenate(xs, axis=-1),
     "reshape": _reshape,
