@@ -83,7 +83,7 @@ def _long_table():
                 facts["parameters"],
                 size,
                 licence,
-                "quick" if preset.quick else "paper",
+                preset.recipe,
                 preset.description,
             ]
         )

@@ -1,5 +1,6 @@
 from keras_lapgan.presets.preset import Preset
 from keras_lapgan.presets.preset import paper_networks
+from keras_lapgan.presets.preset import residual_networks
 
 CLASS_NAMES = (
     "airplane",
@@ -19,21 +20,24 @@ class CIFAR10Preset(Preset):
     """The LAPGANs of CIFAR-10.
 
     The paper's pyramid is 8 -> 14 -> 28 on corner crops of the 32x32
-    pictures, with a dense pair at 8 and convolutional pairs above.
+    pictures, with a dense pair at 8 and convolutional pairs above; with the
+    recipe "residual", residual pairs at all levels.
 
     Args:
         name: str.
         description: str.
         parameters: int.
         sizes: tuple of ints. Defaults to `(28, 14, 8)`.
-        filters: int. Planes of the convolutional pairs. Defaults to 128.
+        filters: int. Planes of the convolutional pairs; of residual ones a
+            tuple for each level, of a number for each resolution. Defaults to
+            128.
         g_units: tuple of 2 ints. Defaults to `(1200, 1200)`.
-        d_units: tuple of 2 ints. Defaults to `(600, 600)`.
+        d_units: tuple of 2 ints; of residual pairs an int for each level.
+            Defaults to `(600, 600)`.
         class_conditional: bool. Defaults to False.
         activations: str or list of str. The dense generator's. Defaults to
             `"relu"`.
-        quick: bool. See `Preset`. Defaults to False.
-        **kwargs: `hub` and `weights_sha256`, see `Preset`.
+        **kwargs: `recipe`, `hub` and `weights_sha256`, see `Preset`.
 
     Reference:
         - Denton et al., 2015, section 4.
@@ -61,7 +65,6 @@ collected from the web and belong to their makers."""
         d_units=(600, 600),
         class_conditional=False,
         activations="relu",
-        quick=False,
         **kwargs,
     ):
         super().__init__(
@@ -70,7 +73,6 @@ collected from the web and belong to their makers."""
             sizes,
             parameters,
             class_names=CLASS_NAMES if class_conditional else (),
-            quick=quick,
             **kwargs,
         )
         self.filters = filters
@@ -79,6 +81,8 @@ collected from the web and belong to their makers."""
         self.activations = activations
 
     def networks(self, k):
+        if self.recipe == "residual":
+            return residual_networks(self, k, self.filters[k], self.d_units[k])
         return paper_networks(
             self,
             k,
@@ -94,13 +98,13 @@ PRESETS = (
         "lapgan_cifar10",
         "The paper's LAPGAN of CIFAR-10, 128 planes, by the quick recipe.",
         parameters=4_798_385,
-        quick=True,
+        recipe="quick",
     ),
     CIFAR10Preset(
         "lapgan_cifar10_class_conditional",
         "The paper's CC-LAPGAN of CIFAR-10, 128 planes, by the quick recipe.",
         parameters=4_856_889,
-        quick=True,
+        recipe="quick",
         class_conditional=True,
     ),
     CIFAR10Preset(
@@ -108,14 +112,23 @@ PRESETS = (
         "The paper's LAPGAN of CIFAR-10 with 32 planes, for two cores.",
         parameters=2_447_441,
         filters=32,
-        quick=True,
+        recipe="quick",
     ),
     CIFAR10Preset(
         "lapgan_cifar10_class_conditional_small",
         "The paper's CC-LAPGAN of CIFAR-10 with 32 planes, for two cores.",
         parameters=2_491_737,
         filters=32,
-        quick=True,
+        recipe="quick",
+        class_conditional=True,
+    ),
+    CIFAR10Preset(
+        "lapgan_cifar10_residual",
+        "The paper's pyramid of CIFAR-10 and classes, with residual networks.",
+        parameters=4_876_931,
+        filters=((32, 64, 128), (64, 128), (64, 128)),
+        d_units=(128, 128, 256),
+        recipe="residual",
         class_conditional=True,
     ),
     CIFAR10Preset(

@@ -1,5 +1,6 @@
 from keras_lapgan.presets.recipes import paper_recipe
 from keras_lapgan.presets.recipes import quick_recipe
+from keras_lapgan.presets.recipes import residual_recipe
 from keras_lapgan.presets.serialized import keras_object
 
 
@@ -17,8 +18,9 @@ class Preset:
             table of presets builds none.
         class_names: tuple of str. Classes of a class-conditional preset.
             Defaults to `()`, unconditional.
-        quick: bool. Train by `quick_recipe`, without dropout, in batches of
-            64, and not by the paper's in batches of 128. Defaults to False.
+        recipe: str. `"paper"`, in batches of 128; or, in batches of 64 and
+            without dropout, `"quick"` or `"residual"`, for networks of that
+            kind. See `recipes.py`. Defaults to `"paper"`.
         hub: str or None. Where weights are that are too large for the wheel,
             `"hf://user/name@commit"`. Defaults to None.
         weights_sha256: str or None. Of the file there. Defaults to None.
@@ -47,7 +49,7 @@ class Preset:
         sizes,
         parameters,
         class_names=(),
-        quick=False,
+        recipe="paper",
         hub=None,
         weights_sha256=None,
     ):
@@ -58,8 +60,8 @@ class Preset:
         self.sizes = tuple(sizes)
         self.parameters = parameters
         self.class_names = tuple(class_names)
-        self.quick = quick
-        self.batch_size = 64 if quick else 128
+        self.recipe = recipe
+        self.batch_size = 128 if recipe == "paper" else 64
 
     @property
     def num_classes(self):
@@ -72,9 +74,11 @@ class Preset:
     def is_coarsest(self, k):
         return k == len(self.sizes) - 1
 
-    def recipe(self):
+    def compile_config(self):
         """Returns the arguments of `LAPGAN.compile`, serialised."""
-        if self.quick:
+        if self.recipe == "residual":
+            return residual_recipe()
+        if self.recipe == "quick":
             return quick_recipe(len(self.sizes))
         steps_per_epoch = self.epoch_images // self.batch_size
         return paper_recipe(self.learning_rate, steps_per_epoch)
@@ -103,7 +107,7 @@ class Preset:
             class_names=list(self.class_names) or None,
             name=self.name,
         )
-        return {**model, "compile_config": self.recipe()}
+        return {**model, "compile_config": self.compile_config()}
 
 
 def network(class_name, **config):
@@ -122,10 +126,11 @@ def paper_networks(preset, k, filters, g_units, d_units, **dense):
         **dense: other arguments of `DenseGenerator`.
     """
     shared = {"size": preset.sizes[k], "num_classes": preset.num_classes}
-    dropout = {"dropout": 0.0} if preset.quick else {}
+    quick = preset.recipe == "quick"
+    dropout = {"dropout": 0.0} if quick else {}
     # Without dropout and with R1 and R2, one that starts as the paper's
     # learns nothing for long.
-    stddev = {"kernel_stddev": 0.03} if preset.quick else {}
+    stddev = {"kernel_stddev": 0.03} if quick else {}
     if preset.is_coarsest(k):
         return (
             network(
@@ -144,4 +149,26 @@ def paper_networks(preset, k, filters, g_units, d_units, **dense):
         network(
             "ConvolutionalDiscriminator", **shared, filters=filters, **dropout
         ),
+    )
+
+
+def residual_networks(preset, k, filters, d_units):
+    """A residual pair of level `k`, with one block at each resolution.
+
+    Args:
+        preset: `Preset`.
+        k: int. The level.
+        filters: tuple of ints. Maps at each resolution, finest first.
+        d_units: int. Units of the discriminator's dense layer.
+    """
+    shared = {
+        "size": preset.sizes[k],
+        "filters": list(filters),
+        "blocks": 1,
+        "num_classes": preset.num_classes,
+        "conditional": not preset.is_coarsest(k),
+    }
+    return (
+        network("ResidualGenerator", **shared),
+        network("ResidualDiscriminator", **shared, units=d_units),
     )

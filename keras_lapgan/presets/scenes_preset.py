@@ -61,7 +61,7 @@ purpose."""
             parameters,
             data="tiny_imagenet_scenes",
             class_names=CLASS_NAMES,
-            quick=filters is not None,
+            recipe="paper" if filters is None else "quick",
             **kwargs,
         )
         self.filters = filters

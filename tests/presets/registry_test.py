@@ -17,6 +17,7 @@ QUICK = (
     "lapgan_cifar10_class_conditional",
     "lapgan_cifar10_small",
     "lapgan_cifar10_class_conditional_small",
+    "lapgan_cifar10_residual",
     "lapgan_cifar10_paper",
     "lapgan_cifar10_class_conditional_paper",
     "gan_cifar10",
@@ -95,15 +96,15 @@ def check_built(name):
     assert model.class_names == (list(preset.class_names) or None)
     config = model.get_compile_config()
     for name in ("d_optimizer", "g_optimizer"):
-        asked, made = preset.recipe()[name], config[name]
+        asked, made = preset.compile_config()[name], config[name]
         if not isinstance(asked, list):
             asked, made = [asked], [made]
         for a, b in zip(asked, made, strict=True):
             rate = a["config"]["learning_rate"]
             assert b["class_name"] == a["class_name"]
             assert b["config"]["learning_rate"] == pytest.approx(rate)
-    assert config["objective"] == preset.recipe()["objective"]
-    penalty = preset.recipe().get("gradient_penalty", 0.0)
+    assert config["objective"] == preset.compile_config()["objective"]
+    penalty = preset.compile_config().get("gradient_penalty", 0.0)
     assert config["gradient_penalty"] == penalty
     # The other way round a name is never resolved again.
     again = keras.saving.serialize_keras_object(model)["config"]
