@@ -54,6 +54,30 @@ def test_fit_compiled_and_saved(tiny, tmp_path):
     assert tiny.same(tiny.arrays(copy.generator), tiny.arrays(level.generator))
 
 
+@pytest.mark.parametrize("conditional", [False, True])
+def test_residual_networks_learn(tiny, conditional):
+    # The penalty differentiates them twice.
+    shared = {"size": 4, "filters": (3, 4), "blocks": 1, "num_classes": 3}
+    level = LAPGANLevel(
+        networks.ResidualGenerator(**shared, conditional=conditional),
+        networks.ResidualDiscriminator(**shared, conditional=conditional),
+    )
+    level.compile(
+        keras.optimizers.Adam(0.01),
+        keras.optimizers.Adam(0.01),
+        objective="relativistic",
+        gradient_penalty=0.02,
+        **tiny.compiled,
+    )
+    x = np.random.default_rng(0).normal(size=(32, 4, 4, 3)).astype("float32")
+    trained = level.generator, level.discriminator
+    before = [np.array(w) for n in trained for w in tiny.arrays(n)]
+    fit(level, (x, x) if conditional else x, tiny.labels(32))
+    after = [w for n in trained for w in tiny.arrays(n)]
+    assert all(np.isfinite(w).all() for w in after)
+    assert not any(map(np.array_equal, before, after))
+
+
 def test_sampling_uses_the_average(tiny):
     level = tiny.level(4)
     noise = level.noise.draw(3, seed=1, level=0)
