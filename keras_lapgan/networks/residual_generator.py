@@ -20,7 +20,9 @@ class ResidualGenerator(network.Network):
     plane, class plane and condition are stacked as in `ConvolutionalGenerator`
     and go down through blocks to the coarsest resolution first, and what they
     were at each is added on the way up. So a band is drawn by what is all over
-    the picture, at a third of the work of the paper's 7x7 convolutions.
+    the picture, where a pixel of the paper's sees eight around it, and with
+    less work: of 28x28 pictures, 76 million multiplications each with
+    `filters=(32, 64, 128)`, 662 million with the paper's 128 planes.
 
     Blocks are two 3x3 convolutions with leaky ReLU and no normalization; the
     output is linear.
@@ -32,7 +34,7 @@ class ResidualGenerator(network.Network):
         filters: tuple of ints. Maps at each resolution, finest first; each
             next has half the side. Defaults to `(64, 128)`.
         blocks: int. Residual blocks at each resolution on the way up; on the
-            way down there is one. Defaults to `2`.
+            way down there is one. Defaults to `1`.
         noise_dim: int. Length of the noise vector, if not `conditional`.
             Defaults to `100`.
         num_classes: int. Number of classes, `0` for an unconditional network.
@@ -82,7 +84,7 @@ class ResidualGenerator(network.Network):
         size,
         channels=3,
         filters=(64, 128),
-        blocks=2,
+        blocks=1,
         noise_dim=100,
         num_classes=0,
         conditional=True,

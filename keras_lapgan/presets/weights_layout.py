@@ -287,7 +287,7 @@ def _residual_generator(
     num_classes,
     conditional,
     filters=(64, 128),
-    blocks=2,
+    blocks=1,
     noise_dim=100,
     **_,
 ):
