@@ -43,7 +43,7 @@ EPOCHS = {
     "lapgan_cifar10": [2, 5, 0],
     "lapgan_cifar10_class_conditional": [2, 5, 0],
     "lapgan_cifar10_class_conditional_small": [10, 11, 200],
-    "lapgan_cifar10_residual": [6, 8, 30],
+    "lapgan_cifar10_residual": [6, 6, 15],
     "lapgan_cifar10_small": [10, 12, 160],
     "lapgan_scenes_small": [20, 20, 40, 100],
 }
@@ -59,7 +59,7 @@ CHAINED_EPOCHS = {
     "lapgan_cifar10": 3,
     "lapgan_cifar10_class_conditional": 3,
     "lapgan_cifar10_class_conditional_small": 11,
-    "lapgan_cifar10_residual": 3,
+    "lapgan_cifar10_residual": 4,
     "lapgan_cifar10_small": 11,
 }
 #: To train on what the coarser levels draw too.
