@@ -24,20 +24,20 @@ def test_bad_channels_and_classes_are_named():
 
 @pytest.mark.parametrize("name", networks.__all__)
 def test_every_network_says_what_it_is(name):
-    network = getattr(networks, name)((13, 14), channels=1, num_classes=2)
-    assert network.size == (13, 14)
+    network = getattr(networks, name)((14, 16), channels=1, num_classes=2)
+    assert network.size == (14, 16)
     assert network.channels == 1
     assert network.num_classes == 2
     assert network.conditional == (not name.startswith("Dense"))
     assert ("condition" in network.input) == network.conditional
     if name.endswith("Generator"):
-        assert network.output.shape == (None, 13, 14, 1)
+        assert network.output.shape == (None, 14, 16, 1)
         assert network.input["noise"].shape == (None, *network.noise_shape)
     else:
         assert network.output.shape == (None, 1)
     # A list is what JSON makes of a pair.
-    config = network.get_config() | {"size": [13, 14]}
-    assert type(network).from_config(config).size == (13, 14)
+    config = network.get_config() | {"size": [14, 16]}
+    assert type(network).from_config(config).size == (14, 16)
 
 
 @pytest.mark.parametrize("name", networks.__all__)
