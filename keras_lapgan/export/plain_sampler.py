@@ -392,7 +392,7 @@ def _leaky_relu(layer):
     return _copy(layer), node, {}
 
 
-def _add(layer):
+def _sum(layer):
     node = {"op": "add"}
     if len(layer.input) != 2:
         node = {"op": None, "layer": "Add of more than two"}
@@ -467,7 +467,7 @@ _PLAIN = {
     layers.Dense: _dense,
     layers.Conv2D: _convolution,
     layers.LeakyReLU: _leaky_relu,
-    layers.Add: _add,
+    layers.Add: _sum,
     layers.AveragePooling2D: _halved,
     layers.UpSampling2D: _doubled,
     layers.BatchNormalization: _batch_norm,
